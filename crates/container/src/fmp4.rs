@@ -2,7 +2,8 @@
 //! (ISO/IEC 23000-19 §7.3).
 //!
 //! Stateless: tracks in, bytes out. One writer serves a rung's cells ([`init_section`], [`segment`]) and the samples of a
-//! recording ([`layout`](mod@layout)). A segment holds its tracks one after the other, as track fragments of one movie fragment.
+//! recording ([`layout`](mod@layout)). A cell's segment holds its tracks one after the other, as track fragments of one movie
+//! fragment; a recording's holds them as they lie in its file.
 //! [`segment_head`] is called for every cell of every channel: it allocates once, exactly the bytes needed, and never reads the
 //! sample bytes.
 //!
@@ -11,8 +12,9 @@
 mod fragment;
 mod init;
 pub mod layout;
+mod placing;
 
-pub use fragment::{FragmentSample, TrackFragment, fragment_head, segment, segment_head};
+pub use fragment::{FragmentSample, TrackFragment, TrackRun, fragment_head, segment, segment_head};
 pub use init::{InitError, InitTrack, init_section, init_section_of};
 pub use layout::SegmentLayout;
 

@@ -29,7 +29,7 @@ pub use label::TrackLabel;
 pub use left_out::{LeftOut, TrackKind};
 pub use movie::Movie;
 pub use sample_entry::{Coding, TrackMedia, aac_entry};
-pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleTable};
+pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleRun, SampleTable};
 pub use silent::SilentFrame;
 pub use text_track::{TextCoding, TextTrack};
 pub use ticks::rescale;

@@ -6,17 +6,16 @@
 //!          ─ tfhd                default-base-is-moof, default flags    §8.8.7
 //!          ─ tfdt                version 1: 64-bit decode time          §8.8.12
 //!          ─ trun                data offset, sizes, what varies        §8.8.8
+//!          ─ …                   one for each run of samples that stand together in mdat
 //!      ─ traf (second track)     the same
-//! mdat                           the first track's samples, then the second's
+//! mdat                           of a cell: the first track's samples, then the second's
 //! ```
 //!
-//! Samples that are made here, and not read from a recording's file, stand in `mdat` before all others. A track that has
-//! some of both has a `trun` for each run of one kind.
+//! Where the samples of a recording stand in `mdat` is said by [`TrackFragment::with_runs`]. Those of a live cell are one run for
+//! each track.
 //!
 //! Values that all samples of a track share stand in `tfhd`, so a fragment does not depend on the defaults of `trex`. Only
 //! values that vary stand in `trun`.
-
-use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -72,11 +71,23 @@ fn of_cell(
     TrackFragment::new(track_id, u64::try_from(track.start).unwrap_or(0), track.samples.iter().map(sample))
 }
 
-/// `moof` of these tracks and the header of the `mdat` with their samples, one track after the other: first those that are
-/// made, then the others.
+/// `moof` of these tracks and the header of the `mdat` with their samples, one track after the other.
 pub fn fragment_head<'a, I>(
     sequence_number: u32,
     tracks: impl Iterator<Item = &'a TrackFragment<I>> + Clone,
+) -> Bytes
+where
+    I: Iterator<Item = FragmentSample> + Clone + 'a,
+{
+    let content = tracks.clone().map(|track| track.bytes).sum();
+    fragment_head_of(sequence_number, tracks, content)
+}
+
+/// `moof` of these tracks and the header of an `mdat` of so many bytes.
+pub(super) fn fragment_head_of<'a, I>(
+    sequence_number: u32,
+    tracks: impl Iterator<Item = &'a TrackFragment<I>> + Clone,
+    content: usize,
 ) -> Bytes
 where
     I: Iterator<Item = FragmentSample> + Clone + 'a,
@@ -86,14 +97,13 @@ where
     out.header(*b"moof", moof);
     out.full_header(*b"mfhd", MFHD_SIZE, 0, 0);
     out.u32(sequence_number);
-    let mut made_offset = moof + BOX_HEADER;
-    let mut data_offset = made_offset + tracks.clone().map(|track| track.made_bytes).sum::<usize>();
+    let begin = moof + BOX_HEADER;
+    let mut at = 0;
     for track in tracks {
-        track.write(&mut out, made_offset, data_offset);
-        made_offset += track.made_bytes;
-        data_offset += track.bytes - track.made_bytes;
+        track.write(&mut out, begin, at);
+        at += track.bytes;
     }
-    out.header(*b"mdat", data_offset - moof);
+    out.header(*b"mdat", BOX_HEADER + content);
     out.finish()
 }
 
@@ -110,6 +120,15 @@ pub struct FragmentSample {
     pub sync: bool,
 }
 
+/// Samples of a track that stand together in `mdat`: a `trun` (§8.8.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrackRun {
+    /// How many there are.
+    pub count: usize,
+    /// Where in the content of `mdat` the first one begins.
+    pub at: usize,
+}
+
 /// The samples of one track in a movie fragment (`traf`, §8.8.6), and which of their fields vary.
 #[derive(Clone, Debug)]
 pub struct TrackFragment<I> {
@@ -118,10 +137,8 @@ pub struct TrackFragment<I> {
     samples: I,
     count: usize,
     bytes: usize,
-    /// How many of the first samples are made, and how many of the last ones.
-    made: (usize, usize),
-    /// Size of those together.
-    made_bytes: usize,
+    /// Where they stand; empty if they are one run, after the tracks before.
+    runs: Vec<TrackRun>,
     /// The duration of each sample, if all are the same.
     duration: Option<u32>,
     flags: SampleFlags,
@@ -164,44 +181,25 @@ impl<I: Iterator<Item = FragmentSample> + Clone> TrackFragment<I> {
             samples,
             count,
             bytes,
-            made: (0, 0),
-            made_bytes: 0,
+            runs: Vec::new(),
             duration,
             flags,
             has_composition_offsets,
         }
     }
 
-    /// The same, but so many of the first samples and of the last ones are made.
+    /// The same, with samples that stand in `mdat` in these runs, in decode order; together they are all samples.
     #[must_use]
-    pub fn with_made(self, before: usize, after: usize) -> Self {
-        let before = before.min(self.count);
-        let made = (before, after.min(self.count - before));
-        let mut it = Self { made, ..self };
-        it.made_bytes = it.runs().filter(|(_, is_made)| *is_made).map(|(run, _)| it.bytes_of(run)).sum();
-        it
-    }
-
-    /// The runs of samples that stand together, and whether they are made.
-    fn runs(&self) -> impl Iterator<Item = (Range<usize>, bool)> + use<I> {
-        let (before, after) = self.made;
-        let last = self.count - after;
-        let runs = [(0..before, true), (before..last, false), (last..self.count, true)];
-        let is_empty = self.count == 0;
-        runs.into_iter().filter(move |(run, is_made)| !run.is_empty() || is_empty && !is_made)
-    }
-
-    fn of(&self, run: Range<usize>) -> impl Iterator<Item = FragmentSample> {
-        self.samples.clone().skip(run.start).take(run.len())
-    }
-
-    fn bytes_of(&self, run: Range<usize>) -> usize {
-        self.of(run).map(|sample| sample.size as usize).sum()
+    pub fn with_runs(self, runs: Vec<TrackRun>) -> Self {
+        debug_assert_eq!(runs.iter().map(|run| run.count).sum::<usize>(), self.count);
+        Self { runs, ..self }
     }
 
     fn traf_size(&self) -> usize {
-        let runs: usize = self.runs().map(|(run, _)| self.trun_size(run.start == 0, run.len())).sum();
-        BOX_HEADER + self.tfhd_size() + TFDT_SIZE + runs
+        let counts = self.runs.iter().map(|run| run.count);
+        let alone = self.runs.is_empty().then_some(self.count);
+        let runs = counts.chain(alone).enumerate().map(|(place, count)| self.trun_size(place == 0, count));
+        BOX_HEADER + self.tfhd_size() + TFDT_SIZE + runs.sum::<usize>()
     }
 
     fn tfhd_size(&self) -> usize {
@@ -217,16 +215,17 @@ impl<I: Iterator<Item = FragmentSample> + Clone> TrackFragment<I> {
         FULL_BOX_HEADER + 4 + 4 + first_flags + count * fields * 4
     }
 
-    /// Writes the `traf`. Its first sample that is made is `made_offset` bytes after the start of the `moof`, its first other
-    /// one `data_offset` bytes.
-    fn write(&self, out: &mut BoxWriter, mut made_offset: usize, data_offset: usize) {
+    /// Writes the `traf`. The content of `mdat` begins `begin` bytes after the start of the `moof`; samples in one run stand `at`
+    /// bytes after that.
+    fn write(&self, out: &mut BoxWriter, begin: usize, at: usize) {
         out.header(*b"traf", self.traf_size());
         self.write_tfhd(out);
         out.full_header(*b"tfdt", TFDT_SIZE, 1, 0);
         out.u64(self.decode_time);
-        for (run, is_made) in self.runs() {
-            self.write_trun(out, if is_made { made_offset } else { data_offset }, run.clone());
-            made_offset += if is_made { self.bytes_of(run) } else { 0 };
+        let alone = self.runs.is_empty().then_some(TrackRun { count: self.count, at });
+        let mut samples = self.samples.clone();
+        for (place, run) in self.runs.iter().copied().chain(alone).enumerate() {
+            self.write_trun(out, place == 0, begin + run.at, (run.count, &mut samples));
         }
     }
 
@@ -240,8 +239,15 @@ impl<I: Iterator<Item = FragmentSample> + Clone> TrackFragment<I> {
         out.u32(if self.flags == SampleFlags::Sync { SYNC_SAMPLE } else { OTHER_SAMPLE });
     }
 
-    fn write_trun(&self, out: &mut BoxWriter, data_offset: usize, run: Range<usize>) {
-        let has_first_flags = run.start == 0 && self.flags == SampleFlags::FirstSync;
+    /// Writes the `trun` of the next `count` of the `samples`.
+    fn write_trun(
+        &self,
+        out: &mut BoxWriter,
+        is_first: bool,
+        data_offset: usize,
+        (count, samples): (usize, &mut I),
+    ) {
+        let has_first_flags = is_first && self.flags == SampleFlags::FirstSync;
         let mut flags = TRUN_DATA_OFFSET | TRUN_SIZE;
         for (is_there, flag) in [
             (has_first_flags, TRUN_FIRST_FLAGS),
@@ -251,13 +257,13 @@ impl<I: Iterator<Item = FragmentSample> + Clone> TrackFragment<I> {
         ] {
             flags |= if is_there { flag } else { 0 };
         }
-        out.full_header(*b"trun", self.trun_size(run.start == 0, run.len()), 0, flags);
-        out.u32(run.len() as u32);
+        out.full_header(*b"trun", self.trun_size(is_first, count), 0, flags);
+        out.u32(count as u32);
         out.u32(data_offset as u32);
         if has_first_flags {
             out.u32(SYNC_SAMPLE);
         }
-        for sample in self.of(run) {
+        for sample in samples.take(count) {
             if self.duration.is_none() {
                 out.u32(sample.duration);
             }

@@ -1,14 +1,16 @@
 //! The layout of a recording's segment before its samples are read: its head, and where in the file its samples are. Sans-IO.
 //!
-//! Sound that is not in the file, because it is coded here or is silence, is the end of the head.
+//! Which ranges of the file they are, [`placing`](super::placing) says. Sound that is not in the file, because it is coded here
+//! or is silence, is the end of the head.
 //!
 //! All times are those of the recording. An edit list takes away the priming of sound and the delay of B pictures.
 
 use bytes::{Bytes, BytesMut};
 
-use super::super::mp4::{Extent, MovieTrack, SampleInfo};
-use super::fragment::{FragmentSample, TrackFragment, fragment_head};
+use super::super::mp4::{Extent, MovieTrack, SampleInfo, SampleRun};
+use super::fragment::{FragmentSample, TrackFragment, TrackRun, fragment_head_of};
 use super::init::{InitTrack, init_section_of};
+use super::placing::{self, Placing};
 
 /// Some samples of a track. The part at index *i* of a segment becomes track *i* + 1.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +28,7 @@ pub struct TrackPart<'a> {
 pub struct SegmentLayout {
     /// All bytes up to the first sample.
     pub head: Bytes,
-    /// Where in the file the samples are, in order.
+    /// Which ranges of the file follow it.
     pub extents: Vec<Extent>,
 }
 
@@ -34,6 +36,11 @@ impl SegmentLayout {
     /// Size of the whole segment in bytes.
     pub fn total_len(&self) -> u64 {
         self.head.len() as u64 + self.extents.iter().map(|extent| extent.len).sum::<u64>()
+    }
+
+    /// Whether its ranges are so long that each is worth a call of its own, so that they can be sent from the file.
+    pub fn has_long_ranges(&self) -> bool {
+        placing::are_long(&self.extents)
     }
 
     /// How many bytes of memory it takes.
@@ -72,24 +79,66 @@ pub fn layout(parts: &[TrackPart<'_>], number: u32) -> SegmentLayout {
 /// their data, not in the order of the boxes, and silence is before what is in the file.
 pub fn layout_with(parts: &[TrackPart<'_>], coded: &[Vec<Bytes>], number: u32) -> SegmentLayout {
     let is_alone = parts.len() == 1;
-    let coded_of = |index: usize| coded.get(index).map_or(&[][..], Vec::as_slice);
-    let places = || parts.iter().enumerate();
-    let tracks: Vec<_> =
-        places().map(|(index, part)| part.fragment(index as u32 + 1, is_alone, coded_of(index))).collect();
-    let mut head = fragment_head(number, tracks.iter());
-    let frames: Vec<&Bytes> = places().flat_map(|(index, part)| part.made(coded_of(index))).collect();
-    if !frames.is_empty() {
-        let mut whole =
-            BytesMut::with_capacity(head.len() + frames.iter().map(|frame| frame.len()).sum::<usize>());
+    let made: Vec<MadeSamples<'_>> = parts
+        .iter()
+        .enumerate()
+        .map(|(index, part)| part.made(coded.get(index).map_or(&[][..], Vec::as_slice)))
+        .collect();
+    let in_file: Vec<_> = parts.iter().zip(&made).map(|(part, made)| part.runs(made)).collect();
+    let Placing { extents, runs } = Placing::of(&in_file);
+    let made_len = made.iter().map(MadeSamples::bytes).sum::<usize>();
+    let mut at = 0;
+    let tracks: Vec<_> = (1..)
+        .zip(parts.iter().zip(&made))
+        .zip(runs)
+        .map(|((track_id, (part, made)), runs)| {
+            let runs = made.around(runs, at, made_len);
+            at += made.bytes();
+            part.fragment(track_id, is_alone, made.coded).with_runs(runs)
+        })
+        .collect();
+    let in_file: u64 = extents.iter().map(|extent| extent.len).sum();
+    let mut head = fragment_head_of(number, tracks.iter(), made_len + in_file as usize);
+    if made_len > 0 {
+        let mut whole = BytesMut::with_capacity(head.len() + made_len);
         whole.extend_from_slice(&head);
-        for frame in frames {
+        for frame in made.iter().flat_map(MadeSamples::frames) {
             whole.extend_from_slice(frame);
         }
         head = whole.freeze();
     }
-    let in_file = places().filter(|(index, _)| coded_of(*index).is_empty());
-    let extents = in_file.flat_map(|(_, part)| part.track.samples.extents(part.from, part.to)).collect();
     SegmentLayout { head, extents }
+}
+
+/// Samples of a part that are not in the file: all of them, or the first and the last ones.
+#[derive(Clone, Copy, Debug)]
+struct MadeSamples<'a> {
+    coded: &'a [Bytes],
+    silence: &'a Bytes,
+    /// How many of the first samples, and how many of the last ones.
+    count: (usize, usize),
+}
+
+impl<'a> MadeSamples<'a> {
+    fn frames(&self) -> impl Iterator<Item = &'a Bytes> + use<'a> {
+        let silent = if self.coded.is_empty() { self.count.0 + self.count.1 } else { 0 };
+        self.coded.iter().chain(std::iter::repeat_n(self.silence, silent))
+    }
+
+    fn bytes(&self) -> usize {
+        self.frames().map(Bytes::len).sum()
+    }
+
+    /// The runs of the part whose samples in the file are in `runs`, after `made_len` bytes of made samples; its own of these
+    /// begin `at` bytes after the first.
+    fn around(&self, runs: Vec<TrackRun>, at: usize, made_len: usize) -> Vec<TrackRun> {
+        let (before, after) = self.count;
+        let in_file = runs.into_iter().map(|run| TrackRun { at: run.at + made_len, ..run });
+        let before_len = if self.coded.is_empty() { before * self.silence.len() } else { 0 };
+        let before = (before > 0).then_some(TrackRun { count: before, at });
+        let after = (after > 0).then_some(TrackRun { count: after, at: at + before_len });
+        before.into_iter().chain(in_file).chain(after).collect()
+    }
 }
 
 impl<'a> TrackPart<'a> {
@@ -99,11 +148,18 @@ impl<'a> TrackPart<'a> {
         after > 0 && before + after < self.to.min(self.track.samples.count()) - self.from
     }
 
-    /// Its samples that are not in the file.
-    fn made(self, coded: &'a [Bytes]) -> impl Iterator<Item = &'a Bytes> {
+    /// Its samples that are not in the file; `coded` has all of them, or none.
+    fn made(self, coded: &'a [Bytes]) -> MadeSamples<'a> {
         let TrackPart { track, from, to } = self;
-        let (before, after) = if coded.is_empty() { track.samples.silent(from, to) } else { (0, 0) };
-        coded.iter().chain(std::iter::repeat_n(&track.silence, (before + after) as usize))
+        let (before, after) = track.samples.silent(from, to);
+        let count = if coded.is_empty() { (before as usize, after as usize) } else { (coded.len(), 0) };
+        MadeSamples { coded, silence: &track.silence, count }
+    }
+
+    /// Where its samples are in the file.
+    fn runs(self, made: &MadeSamples<'_>) -> Vec<SampleRun> {
+        let TrackPart { track, from, to } = self;
+        if made.coded.is_empty() { track.samples.runs(from, to) } else { Vec::new() }
     }
 
     fn fragment(
@@ -128,11 +184,7 @@ impl<'a> TrackPart<'a> {
         let decode_time = track.samples.decode_time(from).saturating_add_signed(before_zero);
         let decode_time = decode_time.saturating_sub(longer.into());
         let samples = track.samples.range(from, to).enumerate().map(sample);
-        let (before, after) = match coded.len() {
-            0 => track.samples.silent(from, to),
-            count => (u32::try_from(count).unwrap_or(u32::MAX), 0),
-        };
-        TrackFragment::new(track_id, decode_time, samples).with_made(before as usize, after as usize)
+        TrackFragment::new(track_id, decode_time, samples)
     }
 }
 

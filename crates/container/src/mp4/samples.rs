@@ -5,10 +5,13 @@
 //! a file there are only the numbers of its samples. What does not belong here: boxes, and what presentation time means
 //! ([`Movie`](super::movie::Movie)).
 
+mod runs;
 mod silence;
 
 use super::compact::{Compositions, PackedChunks, Sizes};
 use silence::SilentSamples;
+
+pub use runs::{Extent, SampleRun};
 
 /// As many samples as all tracks of a recording of a week have. A file that claims more would take too much memory and time.
 const SAMPLES_MAX: u32 = 50_000_000;
@@ -53,15 +56,6 @@ pub struct Sample {
     pub composition: i32,
     /// It is a sync sample: decoding can start here.
     pub sync: bool,
-}
-
-/// Consecutive bytes of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// Position of the first byte.
-    pub offset: u64,
-    /// Number of bytes.
-    pub len: u64,
 }
 
 /// All samples of a track, in decode order and numbered from 0.
@@ -285,30 +279,6 @@ impl SampleTable {
             if self.media_time(middle) < media_time { low = middle + 1 } else { high = middle }
         }
         low
-    }
-
-    /// Where in the file the samples `from..to` are, in order. Samples that follow each other directly are joined; silent ones
-    /// are nowhere.
-    pub fn extents(&self, from: u32, to: u32) -> Vec<Extent> {
-        let mut extents: Vec<Extent> = Vec::new();
-        let (before, after) = self.silent(from, to);
-        let lead = self.silent.map_or(0, |silent| silent.before);
-        let mut at = (from + before).saturating_sub(lead);
-        let to = (to.min(self.count) - after.min(to)).saturating_sub(lead);
-        while at < to {
-            let Some((chunk_start, first, chunk_end)) = self.chunks.of(at) else { break };
-            let chunk_end = chunk_end.min(to);
-            let size = |place: u32| u64::from(self.sizes.get(place));
-            let skipped: u64 = (first..at).map(size).sum();
-            let len: u64 = (at..chunk_end).map(size).sum();
-            let offset = chunk_start + skipped;
-            match extents.last_mut() {
-                Some(last) if last.offset + last.len == offset => last.len += len,
-                _ => extents.push(Extent { offset, len }),
-            }
-            at = chunk_end;
-        }
-        extents
     }
 
     /// Iterates over the samples `from..to`.
