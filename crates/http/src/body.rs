@@ -1,4 +1,4 @@
-//! The body of an answer: shared pieces of bytes, and perhaps more that are still being read.
+//! The body of an answer: shared pieces of bytes, and perhaps more that are still being read, or lie in a file.
 
 use std::fmt::{self, Formatter};
 use std::io;
@@ -12,18 +12,27 @@ use futures_util::Stream;
 use futures_util::stream::BoxStream;
 use http_body::{Frame, SizeHint};
 
+use super::file_ranges::FileRanges;
 use amphi_media::Pieces;
 use amphi_media::meter::Histogram;
 
 /// Up to three pieces of bytes, sent one after the other without being copied: hyper hands queued pieces to
-/// one vectored write. More may follow from a stream; an error there ends the connection, because `Content-Length` is
-/// already sent.
+/// one vectored write. More may follow from a stream or a file; an error there ends the connection, because `Content-Length`
+/// is already sent.
 pub struct Body {
     ready: std::array::IntoIter<Bytes, 3>,
-    later: Option<BoxStream<'static, io::Result<Bytes>>>,
+    later: LaterBytes,
     /// Bytes that `later` has still to give.
     left: u64,
     timed: Option<Timed>,
+}
+
+/// What follows the pieces.
+pub(super) enum LaterBytes {
+    None,
+    Stream(BoxStream<'static, io::Result<Bytes>>),
+    /// Read as a stream where it cannot be sent from the file.
+    File(FileRanges),
 }
 
 /// Records how long sending took, when it is dropped.
@@ -64,7 +73,7 @@ impl Body {
     #[must_use]
     pub fn timed(mut self, begun: Instant, latencies: Arc<Histogram>) -> Self {
         let timed = Timed::new(begun, latencies);
-        if self.later.is_some() {
+        if !matches!(self.later, LaterBytes::None) {
             self.timed = Some(timed);
         } else if let Some(last) = self.ready.as_mut_slice().iter_mut().rfind(|piece| !piece.is_empty()) {
             // hyper drops a body before it has written the pieces, so the timer is tied to the last piece.
@@ -80,12 +89,24 @@ impl Body {
 
     /// `pieces`, then `left` more bytes from `later`.
     pub fn streaming(pieces: Pieces, later: BoxStream<'static, io::Result<Bytes>>, left: u64) -> Self {
-        Self { ready: pieces.into_iter(), later: Some(later), left, timed: None }
+        Self { ready: pieces.into_iter(), later: LaterBytes::Stream(later), left, timed: None }
+    }
+
+    /// `pieces`, then ranges of a file.
+    pub fn of_file(pieces: Pieces, ranges: FileRanges) -> Self {
+        let left = ranges.len();
+        Self { ready: pieces.into_iter(), later: LaterBytes::File(ranges), left, timed: None }
     }
 
     /// What of it is there already.
-    pub fn into_ready(mut self) -> Pieces {
-        [(); 3].map(|()| self.ready.next().unwrap_or_default())
+    pub fn into_ready(self) -> Pieces {
+        self.into_parts().0
+    }
+
+    /// Its pieces, what follows them and how long that is, and what is to be dropped when all is sent.
+    pub(super) fn into_parts(mut self) -> (Pieces, LaterBytes, u64, Option<Timed>) {
+        let pieces = [(); 3].map(|()| self.ready.next().unwrap_or_default());
+        (pieces, self.later, self.left, self.timed)
     }
 
     /// Bytes still to be sent.
@@ -108,7 +129,7 @@ impl Default for Body {
 
 impl From<Pieces> for Body {
     fn from(pieces: Pieces) -> Self {
-        Self { ready: pieces.into_iter(), later: None, left: 0, timed: None }
+        Self { ready: pieces.into_iter(), later: LaterBytes::None, left: 0, timed: None }
     }
 }
 
@@ -141,7 +162,13 @@ impl http_body::Body for Body {
         if let Some(piece) = self.ready.find(|piece| !piece.is_empty()) {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
-        let Some(later) = &mut self.later else { return Poll::Ready(None) };
+        let later = match std::mem::replace(&mut self.later, LaterBytes::None) {
+            LaterBytes::None => return Poll::Ready(None),
+            LaterBytes::Stream(later) => later,
+            LaterBytes::File(ranges) => ranges.read(),
+        };
+        self.later = LaterBytes::Stream(later);
+        let LaterBytes::Stream(later) = &mut self.later else { return Poll::Ready(None) };
         let piece = ready!(Pin::new(later).poll_next(context));
         Poll::Ready(piece.map(|piece| {
             let piece = piece?;

@@ -3,21 +3,20 @@
 //! A player's connection carries the same two requests for hours. They are read with httparse, [`FastPath`] looks up the
 //! answer, and head and content leave in one vectored write, or the content by sendfile ([`MemoryFile`]). Everything
 //! else (another method or version, a body, a range, an answer that is not ready or not there, anything that is not
-//! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection. So the
-//! fast path judges no request.
+//! HTTP, no Host or two of them) is left, with all that was read of it, to the [plain path](super::plain_path) and to hyper, which
+//! go on with the connection. So the fast path judges no request.
 //!
 //! An idle connection costs its socket and its task: requests are read into a buffer of the thread.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -25,20 +24,19 @@ use super::body::Timed;
 use super::date;
 use super::limits::Limits;
 use super::memory_file::MemoryFile;
-use super::outstanding::Outstanding as _;
-use super::pace::{Pace, WHILE};
+use super::sending::send;
 use amphi_media::Pieces;
 
 /// The most bytes of a request's header; a longer one is left to hyper.
-const HEADER_BYTES: usize = 8 * 1024;
+pub(super) const HEADER_BYTES: usize = 8 * 1024;
 /// The most fields of a request's header; hyper takes more.
-const FIELDS: usize = 48;
+pub(super) const FIELDS: usize = 48;
 
 thread_local! {
     /// The buffer that requests are read into.
-    static READ: RefCell<Box<[u8; HEADER_BYTES]>> = RefCell::new(Box::new([0; HEADER_BYTES]));
+    pub(super) static READ: RefCell<Box<[u8; HEADER_BYTES]>> = RefCell::new(Box::new([0; HEADER_BYTES]));
     /// The buffer that heads of answers are written into.
-    static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    pub(super) static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// The parts of a GET that the fast path looks at.
@@ -221,18 +219,21 @@ pub fn would_ask<T>(bytes: &[u8], with: impl FnOnce(&Asked<'_>) -> T) -> Option<
 
 /// The request, if the fast path may answer it.
 fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
-    // Fields that change the answer in ways that only hyper handles: bodies, other protocols, ranges.
-    const OTHERS: [&str; 9] = [
-        "content-length",
-        "transfer-encoding",
-        "expect",
-        "upgrade",
-        "range",
-        "if-range",
-        "if-match",
-        "http2-settings",
-        "te",
-    ];
+    // Fields that change the answer in ways that only a service handles.
+    const OTHERS: [&str; 3] = ["range", "if-range", "if-match"];
+    let is_other = |field: &httparse::Header<'_>| OTHERS.iter().any(|it| field.name.eq_ignore_ascii_case(it));
+    let asked = plain(request)?;
+    let mut tags = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("if-none-match"));
+    let if_none_match = tags.next().map(|field| field.value);
+    let is_one = tags.next().is_none() && !request.headers.iter().any(is_other);
+    is_one.then_some(Asked { if_none_match, ..asked })
+}
+
+/// The request without its conditions, if it is one that hyper is not needed for.
+pub(super) fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
+    // Fields that only hyper handles: bodies, other protocols.
+    const OTHERS: [&str; 6] =
+        ["content-length", "transfer-encoding", "expect", "upgrade", "http2-settings", "te"];
     if request.version != Some(1) {
         return None;
     }
@@ -242,7 +243,7 @@ fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
     if !query.bytes().all(is_plain) {
         return None;
     }
-    let (mut if_none_match, mut hosts) = (None, 0);
+    let mut hosts = 0;
     for field in request.headers.iter() {
         let name = field.name;
         if OTHERS.iter().any(|other| name.eq_ignore_ascii_case(other)) {
@@ -261,65 +262,6 @@ fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
         if name.eq_ignore_ascii_case("connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") {
             return None;
         }
-        if name.eq_ignore_ascii_case("if-none-match") && if_none_match.replace(field.value).is_some() {
-            return None;
-        }
     }
-    (hosts == 1).then_some(Asked { path, query, if_none_match })
-}
-
-async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<()> {
-    let mut pace = Pace::default();
-    match content {
-        Content::Pieces([first, second, third]) => {
-            let mut slices = &mut [head, first, second, third].map(IoSlice::new)[..];
-            IoSlice::advance_slices(&mut slices, 0);
-            while !slices.is_empty() {
-                let written = take(stream, &mut pace, || stream.try_write_vectored(slices)).await?;
-                IoSlice::advance_slices(&mut slices, written);
-            }
-        }
-        Content::Pages(pages) => {
-            send_head(stream, head).await?;
-            let mut at = 0;
-            while at < pages.len() {
-                let send = || stream.try_io(Interest::WRITABLE, || pages.send(stream, at as u64));
-                at += take(stream, &mut pace, send).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Hands the head to the kernel, which sends it together with what follows (`MSG_MORE`, send(2)).
-async fn send_head(stream: &TcpStream, mut head: &[u8]) -> io::Result<()> {
-    while !head.is_empty() {
-        let write = || socket2::SockRef::from(stream).send_with_flags(head, libc::MSG_MORE);
-        let written = stream.async_io(Interest::WRITABLE, write).await?;
-        head = head.get(written..).unwrap_or_default();
-    }
-    Ok(())
-}
-
-/// Writes as soon as there is room. Returns the number of bytes, at least one.
-async fn take(
-    stream: &TcpStream,
-    pace: &mut Pace,
-    write: impl Fn() -> io::Result<usize>,
-) -> io::Result<usize> {
-    loop {
-        match write() {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                pace.wrote(written, Instant::now);
-                return Ok(written);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-        pace.full(Instant::now())?;
-        while let Err(_still_full) = tokio::time::timeout(WHILE, stream.writable()).await {
-            pace.look(Instant::now(), stream.outstanding()?)?;
-        }
-    }
+    (hosts == 1).then_some(Asked { path, query, if_none_match: None })
 }

@@ -3,8 +3,9 @@
 //! * [`serve_with_peer`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a
 //!   [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior knowledge, with bounds on connections, idle time
 //!   and shutdown.
-//! * [`serve_fast_path`] writes answers that are ready ([`FastPath`]) without the general server, and leaves the rest to it.
-//! * [`Body`] sends shared pieces of bytes without a copy; [`content`] answers with such pieces as the request's
+//! * [`serve_fast_path`] writes answers that are ready ([`FastPath`]), and those to other plain GETs, without the general server,
+//!   and leaves the rest to it.
+//! * [`Body`] sends shared pieces of bytes without a copy, and [`FileRanges`] from their file; [`content`] answers with such pieces as the request's
 //!   method, `If-None-Match` and `Range` ask.
 //! * [`Inbound`] is a request's body, which must arrive in time.
 //! * [`Attempts`] slows down those who guess credentials; [`is_local`] and [`is_of_page`] refuse requests of other sites'
@@ -35,6 +36,7 @@ mod date;
 mod digest;
 mod etag;
 mod fast_path;
+mod file_ranges;
 mod guesses;
 mod host;
 mod inbound;
@@ -47,9 +49,11 @@ mod outstanding;
 mod pace;
 mod peer;
 mod places;
+mod plain_path;
 mod range;
 mod refusal;
 mod rewound;
+mod sending;
 mod serve;
 mod slow_path;
 mod watch;
@@ -61,6 +65,7 @@ pub use content::{ContentMetadata, content};
 pub use digest::{Authenticator, Verdict};
 pub use etag::ETag;
 pub use fast_path::{Asked, Content, FastPath, ReadyAnswer, would_ask};
+pub use file_ranges::{FileRanges, STRETCH, SentFile};
 pub use host::{LOCAL_RULE, is_local, is_of_page};
 pub use inbound::{Inbound, TooSlow};
 pub use limits::{CONTROL_CONNECTIONS, Limits};

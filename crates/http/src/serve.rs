@@ -41,6 +41,7 @@ use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
+use super::body::Body;
 use super::date;
 use super::fast_path::{self, FastPath, Left};
 use super::host;
@@ -49,6 +50,7 @@ use super::limits::Limits;
 use super::outbound::{Outbound, PendingAnswer};
 use super::peer::{Peer, WithPeer};
 use super::places::{ConnectionPlace, Places};
+use super::plain_path;
 use super::rewound::Rewound;
 use super::slow_path::SlowPath;
 use super::watch::{Fate, Keeper, Watch};
@@ -192,25 +194,32 @@ where
     }
 }
 
-/// As [`serve_stream`], but answers that are ready take the [`FastPath`].
-pub async fn serve_fast_path<S, B>(
+/// As [`serve_stream`], but answers that are ready take the [`FastPath`], and other GETs the [plain path](plain_path).
+pub async fn serve_fast_path<S>(
     mut stream: TcpStream,
     service: S,
     limits: Limits,
     slow: SlowPath,
     shutdown: CancellationToken,
 ) where
-    S: Service<Request<Inbound>, Response = Response<B>> + FastPath + Clone + Send + Sync + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    S: Service<Request<Inbound>, Response = Response<Body>> + Service<Request<()>, Response = Response<Body>>,
+    S: FastPath + Clone + Send + Sync + 'static,
+    <S as Service<Request<Inbound>>>::Future: Send,
+    <S as Service<Request<Inbound>>>::Error: Into<BoxError>,
+    <S as Service<Request<()>>>::Future: Send,
+    <S as Service<Request<()>>>::Error: Send,
 {
     if !prepare(&stream, limits) {
         return;
     }
     if let Left::Over(read) = fast_path::drive(&mut stream, &service, limits, &shutdown).await {
         // On the heap: otherwise the tasks of all connections on the fast path would be as large as this future.
-        let rest = move |stream| serve_rest(read, stream, service, limits, shutdown);
+        let rest = async move |stream| {
+            let left = plain_path::drive(&stream, read, &service, limits, &shutdown).await;
+            if let Left::Over(read) = left {
+                serve_rest(read, stream, service, limits, shutdown).await;
+            }
+        };
         Box::pin(slow.run(stream, rest)).await;
     }
 }

@@ -20,7 +20,9 @@
 //! changed. A file that was only touched is the same under its old names and its new ones. One that is *overwritten in place*
 //! cannot be kept: after each read it is checked that the file is still as it was indexed, and whoever began the old version
 //! is told that it is gone ([`VodFault::Overwritten`]); bytes of two versions are never mixed. What is compared then is the
-//! index and samples of bytes in between, so it takes a new file of the same length and with the same index to be missed.
+//! index and samples of bytes in between, so it takes a new file of the same length and with the same index to be missed. Bytes
+//! that are sent from the file are compared before and after; those that are on their way when it is overwritten, and not cut
+//! off first as most programs do, may be either's, and the answer that they belong to is broken off if it is not at its end.
 //!
 //! **Files that still grow**: one without an index, or whose index names samples beyond its end, is not served yet
 //! ([`VodFault::Unfinished`]); one in fragments is served up to its last whole fragment.
@@ -42,6 +44,7 @@
 //! # Ok::<(), amphi_vod::SmilFault>(())
 //! ```
 
+mod at_hand;
 mod buffers;
 mod captions;
 mod cursor;
@@ -63,7 +66,7 @@ mod stamp;
 mod transcode;
 
 pub use amphi_container::fmp4::layout::{SegmentLayout as Layout, part_of};
-pub use amphi_container::mp4::{Movie, MovieTrack as Track};
+pub use amphi_container::mp4::{Extent, Movie, MovieTrack as Track};
 pub use amphi_container::webvtt::{Cue, TimedText};
 pub use captions::{Captions, ListedText};
 pub use cursor::{FrameRendition, RecordedSample, SampleBatch, SampleCursor};

@@ -3,6 +3,7 @@
 mod captions;
 mod files;
 mod kept_texts;
+mod sent;
 mod transcoded;
 mod versions;
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use amphi_media::Lock;
 use bytes::Bytes;
 use futures_util::future::join_all;
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::BoxStream;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -539,12 +540,7 @@ impl Mount {
         if parts.len() == 0 {
             return Ok((bytes, None));
         }
-        let (mount, recording) = (self.clone(), Arc::clone(recording));
-        let reads = stream::iter(parts).then(move |part| {
-            let (mount, recording) = (mount.clone(), Arc::clone(&recording));
-            async move { mount.read_part(&recording, part).await.map_err(std::io::Error::other) }
-        });
-        Ok((bytes, Some(reads.boxed())))
+        Ok((bytes, Some(self.stream_parts(recording, parts))))
     }
 
     /// The bytes of picture number `index`, in one piece; at most 32 MiB.

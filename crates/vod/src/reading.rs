@@ -21,7 +21,7 @@ const BOXES_MAX: usize = 2_000_000;
 /// Up to so many bytes between samples are read and thrown away, which is faster than another read.
 const GAP_MAX: u64 = 32 << 10;
 /// Bytes after a part that the system is asked to read ahead.
-const AHEAD: u64 = 2 << 20;
+pub(super) const AHEAD: u64 = 2 << 20;
 /// Most pieces of one `preadv` (IOV_MAX is 1024 on Linux).
 const PIECES_MAX: usize = 1000;
 

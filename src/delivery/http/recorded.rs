@@ -5,11 +5,16 @@
 //! ?wowzaplaystart=<ms>&wowzaplayduration=<ms>          at playlist.m3u8, manifest.mpd; also playstart, playduration
 //! ```
 
+use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
 };
@@ -26,11 +31,13 @@ use crate::delivery::AnswerKind;
 use crate::delivery::address::{AddressError, StreamRef};
 use crate::delivery::unserved::Unserved;
 use amphi_http::{
-    Body, Conditions, ContentMetadata, ETag, Requested, Validators, content, empty, requested_part,
-    requested_range,
+    Body, Conditions, ContentMetadata, ETag, FileRanges, Requested, SentFile, Validators, content, empty,
+    requested_part, requested_range,
 };
 use amphi_media::Segment;
-use amphi_vod::{self as vod, Layout, Mount, Recording, RecordingFile, RecordingStream, VodFault, part_of};
+use amphi_vod::{
+    self as vod, Extent, Layout, Mount, Recording, RecordingFile, RecordingStream, VodFault, part_of,
+};
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
@@ -72,7 +79,7 @@ pub(super) fn lost(request: &Parts, asker: Option<IpAddr>, error: AddressError) 
     refusal(request, asker, &fault)
 }
 
-/// Media: the file's own bytes after a head of some hundred bytes.
+/// Media: ranges of the file after a head of some kilobytes.
 async fn media(
     request: &Parts,
     mount: &Mount,
@@ -154,7 +161,7 @@ async fn download(request: &Parts, mount: &Mount, stream: &RecordingStream) -> R
 async fn bytes(
     request: &Parts,
     mount: &Mount,
-    recording: &std::sync::Arc<Recording>,
+    recording: &Arc<Recording>,
     layout: &Layout,
     requested: Requested,
 ) -> Result<Response<Body>, VodFault> {
@@ -177,16 +184,55 @@ async fn bytes(
     let length = range.end - range.start;
     if request.method == Method::GET {
         let layout = part_of(layout, range);
-        let (first, later) = mount.read(recording, &layout).await?;
-        let ready = (layout.head.len() + first.len()) as u64;
-        let pieces = [layout.head, first, Bytes::new()];
-        *response.body_mut() = match later {
-            Some(later) => Body::streaming(pieces, later, length - ready),
-            None => Body::from(pieces),
-        };
+        *response.body_mut() = body(mount, recording, layout).await?;
     }
     let bytes = HeaderValue::from_static("bytes");
     Ok(with(response, &[(CONTENT_LENGTH, length.into()), (ACCEPT_RANGES, bytes)]))
+}
+
+/// The bytes of a layout, of which the first are at hand.
+async fn body(mount: &Mount, recording: &Arc<Recording>, layout: Layout) -> Result<Body, VodFault> {
+    if !layout.has_long_ranges() {
+        let (first, later) = mount.read(recording, &layout).await?;
+        let left = layout.total_len() - (layout.head.len() + first.len()) as u64;
+        let pieces = [layout.head, first, Bytes::new()];
+        return Ok(match later {
+            Some(later) => Body::streaming(pieces, later, left),
+            None => Body::from(pieces),
+        });
+    }
+    let pieces = [layout.head, Bytes::new(), Bytes::new()];
+    let ranges: Vec<Range<u64>> = layout.extents.iter().map(|it| it.offset..it.end()).collect();
+    let Some(first) = ranges.first() else { return Ok(Body::from(pieces)) };
+    mount.prepare(recording, FileRanges::stretch(first)).await?;
+    let file = RecordedFile { mount: mount.clone(), recording: Arc::clone(recording) };
+    Ok(Body::of_file(pieces, FileRanges::new(Arc::new(file), ranges)))
+}
+
+/// A recording whose file is sent.
+#[derive(Debug)]
+struct RecordedFile {
+    mount: Mount,
+    recording: Arc<Recording>,
+}
+
+impl SentFile for RecordedFile {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.recording.descriptor()
+    }
+
+    fn is_at_hand(&self, range: &Range<u64>) -> bool {
+        self.mount.is_at_hand(&self.recording, range)
+    }
+
+    fn fetch(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async { self.mount.fetch(&self.recording, range).await.map_err(io::Error::other) })
+    }
+
+    fn read(&self, ranges: Vec<Range<u64>>) -> BoxStream<'static, io::Result<Bytes>> {
+        let extents = ranges.iter().map(|range| Extent { offset: range.start, len: range.end - range.start });
+        self.mount.stream(&self.recording, &extents.collect::<Vec<_>>())
+    }
 }
 
 fn with(mut response: Response<Body>, fields: &[(http::HeaderName, HeaderValue)]) -> Response<Body> {

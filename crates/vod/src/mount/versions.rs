@@ -1,5 +1,6 @@
 //! Which version of a file a name means, and reading of bytes that are surely that version's.
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -113,7 +114,7 @@ impl Mount {
     }
 
     /// Forgets a version whose bytes are no more.
-    async fn overwritten(&self, path: &str, stamp: Stamp) {
+    pub(super) async fn overwritten(&self, path: &str, stamp: Stamp) {
         let place = (path.to_owned(), stamp);
         if self.recordings.contains_key(&place) {
             self.recordings.invalidate(&place).await;
@@ -192,8 +193,16 @@ impl Mount {
 
 /// Reads `part` into `buffer`, and checks that the file was not overwritten before or meanwhile. Blocks.
 fn read_surely(recording: &Recording, part: &[Extent], buffer: &mut [u8]) -> Result<(), VodFault> {
+    surely(recording, |file| reading::read(file, part, buffer, StorageWait::Waits))
+}
+
+/// Reads something of the file, and checks that it was not overwritten before or meanwhile. Blocks.
+pub(super) fn surely(
+    recording: &Recording,
+    read: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<(), VodFault> {
     let Recording { file, path, stamp, .. } = recording;
-    let read = file.learn(*stamp).and_then(|()| reading::read(file, part, buffer, StorageWait::Waits));
+    let read = file.learn(*stamp).and_then(|()| read(file));
     let is_as_it_was = file.is_as_it_was(*stamp).map_err(|error| VodFault::io(path, &error))?;
     match read {
         Ok(()) if is_as_it_was => Ok(()),

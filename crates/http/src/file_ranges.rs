@@ -1,0 +1,126 @@
+//! Ranges of a file as content of an answer: over HTTP/1.1 they are sent from the page cache with sendfile(2), and no byte of them
+//! comes into our memory; elsewhere they are read.
+//!
+//! sendfile(2) waits for the storage if it must. So before a stretch is sent, the file is asked whether it
+//! [is at hand](SentFile::is_at_hand), and is made to [`fetch`](SentFile::fetch) it if not. Those who read slowly may find it gone
+//! again, so it is asked anew after each longer pause.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use tokio::net::TcpStream;
+
+use super::pace::Pace;
+use super::sending::{room, send_from};
+
+/// Most bytes that are looked for and then sent: what a socket takes at once, more or less.
+pub const STRETCH: u64 = 512 << 10;
+/// After such a pause it is asked again what is at hand: pages that have just been seen stay that long.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Bytes after which others of the same thread have their turn, if the peer takes all of them at once.
+const TURN: u64 = 2 << 20;
+
+/// A file of which ranges are sent.
+pub trait SentFile: Debug + Send + Sync {
+    /// Its descriptor.
+    fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// Whether these bytes can be sent without waiting for the storage, and are still those that were promised. Does not block.
+    fn is_at_hand(&self, range: &Range<u64>) -> bool;
+
+    /// Brings these bytes to hand, on a thread that may wait. An error: they are not to be had, or are others by now.
+    fn fetch(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<()>>;
+
+    /// Reads ranges of it, one after the other.
+    fn read(&self, ranges: Vec<Range<u64>>) -> BoxStream<'static, io::Result<Bytes>>;
+}
+
+/// Ranges of a file, one after the other.
+#[derive(Debug)]
+pub struct FileRanges {
+    file: Arc<dyn SentFile>,
+    ranges: Vec<Range<u64>>,
+}
+
+impl FileRanges {
+    /// These ranges of `file`. The first bytes, a [`STRETCH`] at most, are at hand.
+    pub fn new(file: Arc<dyn SentFile>, ranges: Vec<Range<u64>>) -> Self {
+        Self { file, ranges }
+    }
+
+    /// Their length in bytes.
+    pub fn len(&self) -> u64 {
+        self.ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum()
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first bytes of `range`, as many as are looked for at a time.
+    pub fn stretch(range: &Range<u64>) -> Range<u64> {
+        range.start..range.end.min(range.start.saturating_add(STRETCH))
+    }
+
+    /// Their bytes, read.
+    pub(super) fn read(self) -> BoxStream<'static, io::Result<Bytes>> {
+        self.file.read(self.ranges)
+    }
+
+    /// Sends all of them.
+    pub(super) async fn send(&self, stream: &TcpStream, pace: &mut Pace) -> io::Result<()> {
+        let mut turn = 0;
+        for (place, range) in self.ranges.iter().enumerate() {
+            let mut at = range.start;
+            let mut known = if place == 0 { Self::stretch(range).end } else { at };
+            while at < range.end {
+                if at >= known {
+                    let stretch = Self::stretch(&(at..range.end));
+                    known = stretch.end;
+                    self.bring(stretch).await?;
+                }
+                match send_from(stream, self.file.descriptor(), at, known - at)? {
+                    Some(0) => {
+                        // It was cut short, of which it says more.
+                        self.file.fetch(at..known).await?;
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    Some(sent) => {
+                        pace.wrote(sent as usize, Instant::now);
+                        at += sent;
+                        turn += sent;
+                    }
+                    None => {
+                        let full = Instant::now();
+                        room(stream, pace).await?;
+                        turn = 0;
+                        if full.elapsed() >= PAUSE {
+                            known = at;
+                        }
+                    }
+                }
+                if turn >= TURN {
+                    turn = 0;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        // Were they others by the time that they were sent?
+        match self.ranges.last() {
+            Some(last) if last.start < last.end => self.bring(last.end - 1..last.end).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn bring(&self, range: Range<u64>) -> io::Result<()> {
+        if self.file.is_at_hand(&range) { Ok(()) } else { self.file.fetch(range).await }
+    }
+}

@@ -1,0 +1,140 @@
+//! Writes answers to a connection of HTTP/1.1: what lies in memory with write(2), what lies in files with sendfile(2). A peer that
+//! takes too little of it is let go by its [`Pace`].
+//!
+//! All bytes of the fast and the plain path leave through here. The kernel can encrypt what a socket is given (kTLS): then the
+//! socket is the same, and so is what is done with it.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use rustix::fs::sendfile;
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::body::{Body, LaterBytes};
+use super::fast_path::Content;
+use super::outstanding::Outstanding as _;
+use super::pace::{Pace, WHILE};
+use amphi_media::Pieces;
+
+/// Sends a head and the content that lies ready for it.
+pub(super) async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<()> {
+    let mut pace = Pace::default();
+    match content {
+        Content::Pieces(pieces) => send_pieces(stream, &mut pace, head, pieces).await,
+        Content::Pages(pages) => {
+            send_head(stream, head, &Pieces::default()).await?;
+            let mut at = 0;
+            while at < pages.len() {
+                let send = || stream.try_io(Interest::WRITABLE, || pages.send(stream, at as u64));
+                at += take(stream, &mut pace, send).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Sends a head and a body, of which some may lie in a file, or is still being read.
+pub(super) async fn send_body(stream: &TcpStream, head: &[u8], body: Body) -> io::Result<()> {
+    let mut pace = Pace::default();
+    let (pieces, later, mut left, timed) = body.into_parts();
+    match later {
+        LaterBytes::None => send_pieces(stream, &mut pace, head, &pieces).await?,
+        LaterBytes::File(ranges) => {
+            send_head(stream, head, &pieces).await?;
+            if let Err(error) = ranges.send(stream, &mut pace).await {
+                // What was sent may not be what the file was: the peer should not take it for the whole.
+                let _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+                return Err(error);
+            }
+        }
+        LaterBytes::Stream(mut later) => {
+            send_pieces(stream, &mut pace, head, &pieces).await?;
+            while let Some(piece) = later.next().await {
+                let piece = piece?;
+                left = left.checked_sub(piece.len() as u64).ok_or(io::ErrorKind::InvalidData)?;
+                send_pieces(stream, &mut pace, &piece, &Pieces::default()).await?;
+            }
+            if left > 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+    drop(timed);
+    Ok(())
+}
+
+async fn send_pieces(stream: &TcpStream, pace: &mut Pace, head: &[u8], pieces: &Pieces) -> io::Result<()> {
+    let [first, second, third] = pieces;
+    let mut slices = &mut [head, first, second, third].map(IoSlice::new)[..];
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        let written = take(stream, pace, || stream.try_write_vectored(slices)).await?;
+        IoSlice::advance_slices(&mut slices, written);
+    }
+    Ok(())
+}
+
+/// Hands the head, and what of the content lies in memory, to the kernel, which sends it together with what follows
+/// (`MSG_MORE`, send(2)).
+async fn send_head(stream: &TcpStream, head: &[u8], pieces: &Pieces) -> io::Result<()> {
+    let [first, second, third] = pieces;
+    let mut slices = &mut [head, first, second, third].map(IoSlice::new)[..];
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        let write = || SockRef::from(stream).send_vectored_with_flags(slices, libc::MSG_MORE);
+        let written = stream.async_io(Interest::WRITABLE, write).await?;
+        IoSlice::advance_slices(&mut slices, written);
+    }
+    Ok(())
+}
+
+/// Sends bytes of a file from `at` on, as many as the socket takes at once, `len` at most. `None` if it takes none; zero at the
+/// end of the file.
+pub(super) fn send_from(
+    stream: &TcpStream,
+    file: BorrowedFd<'_>,
+    at: u64,
+    len: u64,
+) -> io::Result<Option<u64>> {
+    let mut from = at;
+    let send =
+        || Ok(sendfile(stream.as_fd(), file, Some(&mut from), usize::try_from(len).unwrap_or(usize::MAX))?);
+    match stream.try_io(Interest::WRITABLE, send) {
+        Ok(sent) => Ok(Some(sent as u64)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes as soon as there is room. Returns the number of bytes, at least one.
+async fn take(
+    stream: &TcpStream,
+    pace: &mut Pace,
+    write: impl Fn() -> io::Result<usize>,
+) -> io::Result<usize> {
+    loop {
+        match write() {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                pace.wrote(written, Instant::now);
+                return Ok(written);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        room(stream, pace).await?;
+    }
+}
+
+/// Waits until a socket that is full has room again. An error: the peer is too slow.
+pub(super) async fn room(stream: &TcpStream, pace: &mut Pace) -> io::Result<()> {
+    pace.full(Instant::now())?;
+    while let Err(_still_full) = tokio::time::timeout(WHILE, stream.writable()).await {
+        pace.look(Instant::now(), stream.outstanding()?)?;
+    }
+    Ok(())
+}

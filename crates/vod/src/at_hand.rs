@@ -1,0 +1,71 @@
+//! Whether bytes of a file are in the page cache, and bringing them there, for those who send them from there.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{Advice, fadvise};
+use rustix::io::{ReadWriteFlags, preadv2};
+
+use super::reading::AHEAD;
+
+/// A byte is looked at every so often. The system reads ahead by more than that, and gives up what was read together, so pages
+/// between two that are there are there; if not, whoever sends them waits for the storage a moment.
+const STEP: u64 = 64 << 10;
+/// Bytes that are read at once: few enough to stay in the processor's cache, since nobody looks at them.
+const PIECE: usize = 128 << 10;
+
+/// Whether these bytes can be had without waiting for the storage. Does not block. `false` where the file system cannot say, and
+/// for bytes beyond the end.
+pub(super) fn is_at_hand(file: &File, range: &Range<u64>) -> bool {
+    let steps = std::iter::successors(Some(range.start), |at| Some((at / STEP + 1) * STEP));
+    let last = range.end.checked_sub(1).filter(|last| *last > range.start);
+    steps.take_while(|at| *at < range.end).chain(last).all(|at| {
+        let mut byte = [0];
+        let read = preadv2(file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT);
+        matches!(read, Ok(1))
+    })
+}
+
+/// Brings these bytes into the page cache, however long it takes; the system is asked to read ahead what follows. Blocks.
+pub(super) fn fetch(file: &File, range: &Range<u64>) -> io::Result<()> {
+    // Only a hint, so an error does not matter.
+    let ahead = NonZeroU64::new(range.end - range.start + AHEAD);
+    let _ = fadvise(file, range.start, ahead, Advice::WillNeed);
+    let mut scratch = vec![0; PIECE];
+    let mut at = range.start;
+    while at < range.end {
+        let len = usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE);
+        let piece = scratch.get_mut(..len).unwrap_or_default();
+        file.read_exact_at(piece, at)?;
+        at += len as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn what_was_just_written_is_at_hand() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&vec![7; 300_000]).expect("written");
+        for range in [0..1, 0..300_000, 70_000..140_000, 299_999..300_000] {
+            fetch(&file, &range).expect("there");
+            // Not every file system can say what is in the page cache.
+            if is_at_hand(&file, &(0..1)) {
+                assert!(is_at_hand(&file, &range), "{range:?}");
+            }
+        }
+        for range in [300_000..300_001, 0..300_001, 100_000..900_000] {
+            assert!(!is_at_hand(&file, &range), "{range:?}");
+            assert_eq!(fetch(&file, &range).expect_err("the end").kind(), io::ErrorKind::UnexpectedEof);
+        }
+        assert!(is_at_hand(&file, &(5..5)), "nothing");
+    }
+}
