@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """What a recorded lecture costs, compared with nginx and ffmpeg's HLS of the same file on disk in the same run.
 
-    cargo build --release && benches/vod.py [--seconds 8] [--rounds 5]
+    cargo build --release && benches/vod.py [--seconds 8] [--rounds 5] [--only opening,throughput,viewers]
     benches/vod.py --sound [--minutes 30]       what sound costs that is coded to AAC as it is watched, and nothing else
 
 The recording is a lecture of two hours and 1.5 GB. Prints the time to its playlists and first segment with a cold and a warm
-page cache; the memory of its index; segments per second and CPU seconds per GB from a warm file, in turns with nginx; and how 250
-and 2000 viewers at random positions fare (`amphi loadtest`). Needs ffmpeg, nginx and wrk from Debian, and 4 GB of disk.
+page cache; the memory of its index; CPU seconds per GB from a warm file, of whole processes and in turns with nginx, which has the
+same segments as files and its best settings (`sendfile`, `tcp_nopush`, `open_file_cache`): for 64 readers as fast as they can be
+served and for 2200 that ask for a segment every six seconds, with readers that let the kernel discard what comes and with some
+that read it (`readers.c`); and how 250 and 2000 viewers at random positions fare (`amphi loadtest`). Needs ffmpeg, nginx and a
+C compiler from Debian, and 4 GB of disk.
 """
 import argparse
 import http.client
@@ -88,15 +91,16 @@ def cold_and_warm(amphi, lecture, rounds):
               f"(at most {worst:.1f})")
 
 
-def nginx(folder, hls):
+def nginx(folder, files):
     config = folder / "nginx.conf"
     config.write_text(f"""
-daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 4096; }}
-http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 8192; }}
+http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
+  open_file_cache max=10000 inactive=1h; open_file_cache_valid 1h; open_file_cache_min_uses 1;
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-  server {{ listen 127.0.0.1:18099; root {hls}; }} }}
+  server {{ listen 127.0.0.1:18099; root {files}; }} }}
 """)
     process = subprocess.Popen(["nginx", "-c", config, "-e", folder / "error.log"])
     time.sleep(1)
@@ -104,44 +108,45 @@ http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
     return process, int(worker)
 
 
-def wrk(folder, address, paths, seconds):
-    script = folder / "urls.lua"
-    script.write_text("local paths = {" + ",".join(json.dumps(path) for path in paths) + "}\n"
-                      "math.randomseed(7)\nrequest = function() "
-                      "return wrk.format('GET', paths[math.random(#paths)]) end\n")
-    out = subprocess.check_output(["wrk", "-t1", "-c8", f"-d{seconds}s", "-s", script, f"http://{address}/"], text=True)
-    requests, size, unit = re.search(r"(\d+) requests in [\d.]+s, ([\d.]+)(MB|GB)", out).groups()
-    assert "Non-2xx" not in out, out
-    return int(requests), float(size) * {"MB": 1 / 1024, "GB": 1}[unit] * 1.073741824
+def read(folder, address, paths, how, readers, seconds, period_ms=0):
+    binary, names = folder / "readers", folder / "paths"
+    if not binary.exists():
+        subprocess.run(["cc", "-O2", "-o", binary, Path(__file__).with_name("readers.c")], check=True)
+    names.write_text("".join(f"{path}\n" for path in paths))
+    host, port = address.split(":")
+    command = [binary, host, port, names, str(readers), str(seconds), how, str(period_ms)]
+    return json.loads(subprocess.check_output(command, text=True))
 
 
-def throughput(amphi, folder, lecture, seconds, rounds):
-    hls = folder / "hls"
-    hls.mkdir()
-    subprocess.run(["ffmpeg", "-v", "error", "-i", lecture, "-t", "1200", "-c", "copy", "-f", "hls", "-hls_time", "6",
-                    "-hls_list_size", "0", "-hls_segment_type", "fmp4", hls / "index.m3u8"], check=True)
-    static = [f"/{path.name}" for path in hls.glob("*.m4s")]
+def throughput(amphi, folder, seconds, rounds):
+    files = folder / "files"
+    files.mkdir()
     client, base = Client(amphi.http), "/vod/mp4:lecture.mp4"
     playlist = re.search(r"^chunklist.*$", client.get(f"{base}/playlist.m3u8").decode(), re.M)[0]
     media = client.get(f"{base}/{playlist}").decode().splitlines()
-    ours = [f"{base}/{line}" for line in media if line.startswith("media_")][:200]
-    for path in ours:
-        client.get(path)
-    process, worker = nginx(folder, hls)
-    rows = {"amphi": [], "nginx": []}
-    for _ in range(rounds):
-        for name, address, pid, paths in (("amphi", amphi.http, amphi.process.pid, ours),
-                                          ("nginx", "127.0.0.1:18099", worker, static)):
-            before = cpu(pid)
-            requests, size = wrk(folder, address, paths, seconds)
-            rows[name].append((requests / seconds, (cpu(pid) - before) / size, size / seconds))
+    names = [line for line in media if line.startswith("media_")][:200]
+    for name in names:
+        (files / name).write_bytes(client.get(f"{base}/{name}"))
+    ours, static = [f"{base}/{name}" for name in names], [f"/{name}" for name in names]
+    process, worker = nginx(folder, files)
+    servers = (("amphi", amphi.http, amphi.process.pid, ours), ("nginx", "127.0.0.1:18099", worker, static))
+    for how, readers, period_ms in (("discard", 64, 0), ("read", 64, 0), ("discard", 2200, 6000), ("read", 2200, 6000)):
+        rows = {"amphi": [], "nginx": []}
+        for number in range(rounds):
+            # Whoever comes second finds the caches of the first.
+            for name, address, pid, paths in servers[::1 if number % 2 else -1]:
+                before = cpu(pid)
+                seen = read(folder, address, paths, how, readers, max(seconds, 2 * period_ms / 1000), period_ms)
+                size = seen["bytes"] / 1e9
+                assert not seen["errors"], seen
+                rows[name].append(((cpu(pid) - before) / size, size / seen["seconds"], seen["p99_ms"]))
+        print(f"  {readers} readers that {how}, {'a segment every 6 s' if period_ms else 'as fast as they can'}:")
+        for name, row in rows.items():
+            spent, rate, p99 = (statistics.median(column) for column in zip(*row))
+            print(f"    {name}: {spent:.3f} CPU s/GB ({min(row)[0]:.3f} to {max(row)[0]:.3f}), {rate:.2f} GB/s, p99 {p99:.1f} ms")
+        ratios = sorted(mine[0] / theirs[0] for mine, theirs in zip(rows["amphi"], rows["nginx"]))
+        print(f"    CPU per GB, amphi to nginx: median {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
     process.terminate()
-    for name, row in rows.items():
-        print(f"  {name}: {statistics.median(it[0] for it in row):.0f} segments/s, "
-              f"{statistics.median(it[2] for it in row):.2f} GB/s, "
-              f"{statistics.median(it[1] for it in row):.3f} CPU s/GB")
-    ratios = sorted(ours[1] / theirs[1] for ours, theirs in zip(rows["amphi"], rows["nginx"]))
-    print(f"  CPU per GB, amphi to nginx: {ratios[0]:.2f} to {ratios[-1]:.2f}, median {statistics.median(ratios):.2f}")
 
 
 def viewers(amphi, players, seconds):
@@ -211,6 +216,7 @@ def main():
     arguments.add_argument("--seconds", type=int, default=8)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--viewer-seconds", type=int, default=90)
+    arguments.add_argument("--only", type=lambda text: text.split(","), default=["opening", "throughput", "viewers"])
     arguments.add_argument("--sound", action="store_true")
     arguments.add_argument("--minutes", type=int, default=30)
     options = arguments.parse_args()
@@ -227,18 +233,21 @@ def main():
         print(f"a lecture of {HOURS} h, {size / 1e9:.2f} GB, {size * 8e-6 / HOURS / 3600:.2f} Mbit/s")
         amphi = serve(folder, nas)
         admin = Client(amphi.address("admin"))
-        print("opening:")
-        cold_and_warm(amphi, lecture, options.rounds)
-        time.sleep(3)
-        metrics = admin.get("/metrics").decode()
-        indexes, memory = (float(re.search(rf'^{name}{{.*}} (.*)$', metrics, re.M)[1])
-                           for name in ("amphi_vod_indexes", "amphi_vod_index_bytes"))
-        print(f"index: {memory / indexes / HOURS / 1e6:.2f} MB per hour")
-        print("from a warm file, eight connections, in turns:")
-        throughput(amphi, folder, lecture, options.seconds, options.rounds)
-        print("viewers at random places:")
-        for players in (250, 2000):
-            viewers(amphi, players, options.viewer_seconds)
+        if "opening" in options.only:
+            print("opening:")
+            cold_and_warm(amphi, lecture, options.rounds)
+            time.sleep(3)
+            metrics = admin.get("/metrics").decode()
+            indexes, memory = (float(re.search(rf'^{name}{{.*}} (.*)$', metrics, re.M)[1])
+                               for name in ("amphi_vod_indexes", "amphi_vod_index_bytes"))
+            print(f"index: {memory / indexes / HOURS / 1e6:.2f} MB per hour")
+        if "throughput" in options.only:
+            print("from a warm file, whole processes, in turns:")
+            throughput(amphi, folder, options.seconds, options.rounds)
+        if "viewers" in options.only:
+            print("viewers at random places:")
+            for players in (250, 2000):
+                viewers(amphi, players, options.viewer_seconds)
         amphi.end()
 
 

@@ -29,4 +29,6 @@ mod costly_tests;
 #[cfg(test)]
 mod fast_path_tests;
 #[cfg(test)]
+mod recorded_tests;
+#[cfg(test)]
 mod tests;

@@ -22,6 +22,8 @@ use super::sending::{room, send_from};
 
 /// Most bytes that are looked for and then sent: what a socket takes at once, more or less.
 pub const STRETCH: u64 = 512 << 10;
+/// Ranges that lie so near to each other are looked for together.
+const NEAR: u64 = 32 << 10;
 /// After such a pause it is asked again what is at hand: pages that have just been seen stay that long.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes after which others of the same thread have their turn, if the peer takes all of them at once.
@@ -75,22 +77,36 @@ impl FileRanges {
         self.file.read(self.ranges)
     }
 
+    /// What is looked for before the bytes from `at` on, which is in the range number `place`, are sent: these and those of
+    /// ranges near by.
+    fn ahead(&self, place: usize, at: u64) -> Range<u64> {
+        let most = at.saturating_add(STRETCH);
+        let mut ahead = at..at;
+        for range in self.ranges.iter().skip(place) {
+            if range.start > ahead.end.saturating_add(NEAR) || range.end < ahead.end || ahead.end >= most {
+                break;
+            }
+            ahead.end = range.end.min(most);
+        }
+        ahead
+    }
+
     /// Sends all of them.
     pub(super) async fn send(&self, stream: &TcpStream, pace: &mut Pace) -> io::Result<()> {
+        let mut known = self.ranges.first().map_or(0..0, Self::stretch);
         let mut turn = 0;
         for (place, range) in self.ranges.iter().enumerate() {
             let mut at = range.start;
-            let mut known = if place == 0 { Self::stretch(range).end } else { at };
             while at < range.end {
-                if at >= known {
-                    let stretch = Self::stretch(&(at..range.end));
-                    known = stretch.end;
-                    self.bring(stretch).await?;
+                if !known.contains(&at) {
+                    known = self.ahead(place, at);
+                    self.bring(known.clone()).await?;
                 }
-                match send_from(stream, self.file.descriptor(), at, known - at)? {
+                let len = known.end.min(range.end) - at;
+                match send_from(stream, self.file.descriptor(), at, len)? {
                     Some(0) => {
                         // It was cut short, of which it says more.
-                        self.file.fetch(at..known).await?;
+                        self.file.fetch(at..at + len).await?;
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
                     Some(sent) => {
@@ -103,7 +119,7 @@ impl FileRanges {
                         room(stream, pace).await?;
                         turn = 0;
                         if full.elapsed() >= PAUSE {
-                            known = at;
+                            known = at..at;
                         }
                     }
                 }

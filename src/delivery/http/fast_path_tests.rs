@@ -32,10 +32,10 @@ fn ready() -> Delivery {
     delivery
 }
 
-type Answered = (StatusCode, HeaderMap, Vec<u8>);
+pub(super) type Answered = (StatusCode, HeaderMap, Vec<u8>);
 
 /// Reads one answer from the front of `bytes`.
-fn take(bytes: &mut &[u8], has_body: bool) -> Answered {
+pub(super) fn take(bytes: &mut &[u8], has_body: bool) -> Answered {
     let mut fields = [httparse::EMPTY_HEADER; 40];
     let mut response = httparse::Response::new(&mut fields);
     let Ok(httparse::Status::Complete(used)) = response.parse(bytes) else {
@@ -56,7 +56,7 @@ fn take(bytes: &mut &[u8], has_body: bool) -> Answered {
     (status, headers, content)
 }
 
-async fn ordinary(delivery: &Delivery, path: &str, tag: Option<&str>) -> Answered {
+pub(super) async fn ordinary(delivery: &Delivery, path: &str, tag: Option<&str>) -> Answered {
     let mut request = Request::get(path);
     if let Some(tag) = tag {
         request = request.header("if-none-match", tag);
@@ -138,7 +138,7 @@ async fn what_does_not_lie_ready_is_left_to_the_ordinary_way() {
 }
 
 /// Serves with the fast path or without it, sends `script` in pieces of `step` bytes, and returns all that comes back.
-async fn exchange(delivery: &Delivery, with_lane: bool, script: &[u8], step: usize) -> Vec<u8> {
+pub(super) async fn exchange(delivery: &Delivery, with_lane: bool, script: &[u8], step: usize) -> Vec<u8> {
     exchange_within(Limits::default(), delivery, with_lane, script, step).await
 }
 

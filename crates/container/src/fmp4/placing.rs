@@ -20,8 +20,9 @@ use super::fragment::TrackRun;
 const UNUSED_MAX_PERCENT: u64 = 3;
 /// What lies so far apart is never one range: a file that is not interleaved, a sample that stands alone.
 const FAR: u64 = 256 << 10;
-/// The least mean length of ranges that are sent from the file.
-const RANGE_MIN: u64 = 16 << 10;
+/// The least mean length of ranges that are sent from the file. With ranges of 4, 8, 16 and 64 KB, sendfile(2) takes 1.25, 0.85,
+/// 0.7 and 0.6 times as long as reading all of them at once and writing them.
+const RANGE_MIN: u64 = 8 << 10;
 /// Most runs of samples in a segment: six seconds of a lecture have about 300, in a head of 12 KB.
 const RUNS_MAX: usize = 4096;
 

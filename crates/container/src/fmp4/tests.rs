@@ -71,7 +71,10 @@ fn samples_that_are_made_stand_first_in_the_data() {
     let picture = TrackFragment::new(1, 0, [(300, 6000)].iter().copied().map(sample));
     let frames = [(5, 1024), (40, 1024), (41, 1000), (6, 1024)];
     let sound = TrackFragment::new(2, 1024, frames.iter().copied().map(sample));
-    let head = fragment_head(9, [picture, sound.with_made(1, 1)].iter());
+    let run = |count, at| TrackRun { count, at };
+    let tracks =
+        [picture.with_runs(vec![run(1, 11)]), sound.with_runs(vec![run(1, 0), run(2, 311), run(1, 5)])];
+    let head = fragment_head(9, tracks.iter());
     #[rustfmt::skip]
     let expected: &[u8] = &[
         0, 0, 0, 240, b'm', b'o', b'o', b'f',

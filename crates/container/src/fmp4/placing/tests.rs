@@ -166,6 +166,8 @@ proptest! {
             let alone = [*part];
             prop_assert_eq!(found(&layout(&alone, 7)), vec![expected(part)]);
         }
+        let runs: Vec<_> = parts.iter().map(|part| part.track.samples.runs(part.from, part.to)).collect();
+        prop_assert!(Placing::of(&runs).runs.iter().all(|runs| runs.is_sorted_by_key(|run| run.at)));
         let used: u64 = parts.iter().map(|part| part.track.samples.bytes(part.from, part.to)).sum();
         prop_assert!(segment.total_len() - segment.head.len() as u64 <= used + used * UNUSED_MAX_PERCENT / 100);
         if is_coded && let [_, sound] = &parts[..] {
