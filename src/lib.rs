@@ -84,7 +84,8 @@
 //! ## Bytes
 //! A rung's cell lies in one allocation from the moment its encoder writes it ([`media::TrackCell`]); a segment
 //! is a head of a few hundred bytes and that allocation, shared by every viewer. Waiting cells of all
-//! channels share their samples; only the head differs.
+//! channels share their samples; only the head differs. A recording's segment is a head and ranges of its file, which the
+//! kernel sends from there ([`http::FileRanges`]).
 //!
 //! ## Queues
 //! Every queue has a bound and a policy for when it is full:

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,8 @@ use super::body::Timed;
 use super::date;
 use super::limits::Limits;
 use super::memory_file::MemoryFile;
-use super::sending::send;
+use super::pace::Pace;
+use super::sending::{send_head, send_pieces, take};
 use amphi_media::Pieces;
 
 /// The most bytes of a request's header; a longer one is left to hyper.
@@ -80,7 +81,7 @@ pub trait FastPath {
 pub(super) enum Left {
     /// The connection has ended.
     Ended,
-    /// hyper goes on with the connection; these bytes were read already.
+    /// Others go on with the connection; these bytes were read already.
     Over(Bytes),
 }
 
@@ -264,4 +265,21 @@ pub(super) fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>
         }
     }
     (hosts == 1).then_some(Asked { path, query, if_none_match: None })
+}
+
+/// Sends a head and the content that lies ready for it.
+async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<()> {
+    let mut pace = Pace::default();
+    match content {
+        Content::Pieces(pieces) => send_pieces(stream, &mut pace, head, pieces).await,
+        Content::Pages(pages) => {
+            send_head(stream, head, &Pieces::default()).await?;
+            let mut at = 0;
+            while at < pages.len() {
+                let send = || stream.try_io(Interest::WRITABLE, || pages.send(stream, at as u64));
+                at += take(stream, &mut pace, send).await?;
+            }
+            Ok(())
+        }
+    }
 }

@@ -7,19 +7,24 @@
 
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::header::{CONTENT_LENGTH, DATE, HeaderName};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, response};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
-use super::body::Body;
+use super::body::{Body, LaterBytes};
 use super::date;
 use super::fast_path::{FIELDS, HEAD, HEADER_BYTES, Left, READ, plain};
 use super::limits::Limits;
-use super::sending::send_body;
+use super::pace::Pace;
+use super::sending::{send_head, send_pieces};
+use amphi_media::Pieces;
 
 /// Answers requests until one is hyper's, the peer closes or stays idle for too long, or `shutdown`. `read` was read already.
 pub(super) async fn drive<S>(
@@ -178,4 +183,34 @@ fn write_head(head: &mut Vec<u8>, parts: &response::Parts, content: usize) {
         head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(b"\r\n");
+}
+
+/// Sends a head and a body, of which some may lie in a file, or is still being read.
+async fn send_body(stream: &TcpStream, head: &[u8], body: Body) -> io::Result<()> {
+    let mut pace = Pace::default();
+    let (pieces, later, mut left, timed) = body.into_parts();
+    match later {
+        LaterBytes::None => send_pieces(stream, &mut pace, head, &pieces).await?,
+        LaterBytes::File(ranges) => {
+            send_head(stream, head, &pieces).await?;
+            if let Err(error) = ranges.send(stream, &mut pace).await {
+                // What was sent may not be what the file was: the peer should not take it for the whole.
+                let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+                return Err(error);
+            }
+        }
+        LaterBytes::Stream(mut later) => {
+            send_pieces(stream, &mut pace, head, &pieces).await?;
+            while let Some(piece) = later.next().await {
+                let piece = piece?;
+                left = left.checked_sub(piece.len() as u64).ok_or(io::ErrorKind::InvalidData)?;
+                send_pieces(stream, &mut pace, &piece, &Pieces::default()).await?;
+            }
+            if left > 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+    drop(timed);
+    Ok(())
 }

@@ -8,66 +8,22 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use futures_util::StreamExt;
 use rustix::fs::sendfile;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::body::{Body, LaterBytes};
-use super::fast_path::Content;
 use super::outstanding::Outstanding as _;
 use super::pace::{Pace, WHILE};
 use amphi_media::Pieces;
 
-/// Sends a head and the content that lies ready for it.
-pub(super) async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<()> {
-    let mut pace = Pace::default();
-    match content {
-        Content::Pieces(pieces) => send_pieces(stream, &mut pace, head, pieces).await,
-        Content::Pages(pages) => {
-            send_head(stream, head, &Pieces::default()).await?;
-            let mut at = 0;
-            while at < pages.len() {
-                let send = || stream.try_io(Interest::WRITABLE, || pages.send(stream, at as u64));
-                at += take(stream, &mut pace, send).await?;
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Sends a head and a body, of which some may lie in a file, or is still being read.
-pub(super) async fn send_body(stream: &TcpStream, head: &[u8], body: Body) -> io::Result<()> {
-    let mut pace = Pace::default();
-    let (pieces, later, mut left, timed) = body.into_parts();
-    match later {
-        LaterBytes::None => send_pieces(stream, &mut pace, head, &pieces).await?,
-        LaterBytes::File(ranges) => {
-            send_head(stream, head, &pieces).await?;
-            if let Err(error) = ranges.send(stream, &mut pace).await {
-                // What was sent may not be what the file was: the peer should not take it for the whole.
-                let _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
-                return Err(error);
-            }
-        }
-        LaterBytes::Stream(mut later) => {
-            send_pieces(stream, &mut pace, head, &pieces).await?;
-            while let Some(piece) = later.next().await {
-                let piece = piece?;
-                left = left.checked_sub(piece.len() as u64).ok_or(io::ErrorKind::InvalidData)?;
-                send_pieces(stream, &mut pace, &piece, &Pieces::default()).await?;
-            }
-            if left > 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-    }
-    drop(timed);
-    Ok(())
-}
-
-async fn send_pieces(stream: &TcpStream, pace: &mut Pace, head: &[u8], pieces: &Pieces) -> io::Result<()> {
+/// Sends pieces of memory in one vectored write, as far as the socket takes them at once.
+pub(super) async fn send_pieces(
+    stream: &TcpStream,
+    pace: &mut Pace,
+    head: &[u8],
+    pieces: &Pieces,
+) -> io::Result<()> {
     let [first, second, third] = pieces;
     let mut slices = &mut [head, first, second, third].map(IoSlice::new)[..];
     IoSlice::advance_slices(&mut slices, 0);
@@ -80,7 +36,7 @@ async fn send_pieces(stream: &TcpStream, pace: &mut Pace, head: &[u8], pieces: &
 
 /// Hands the head, and what of the content lies in memory, to the kernel, which sends it together with what follows
 /// (`MSG_MORE`, send(2)).
-async fn send_head(stream: &TcpStream, head: &[u8], pieces: &Pieces) -> io::Result<()> {
+pub(super) async fn send_head(stream: &TcpStream, head: &[u8], pieces: &Pieces) -> io::Result<()> {
     let [first, second, third] = pieces;
     let mut slices = &mut [head, first, second, third].map(IoSlice::new)[..];
     IoSlice::advance_slices(&mut slices, 0);
@@ -111,7 +67,7 @@ pub(super) fn send_from(
 }
 
 /// Writes as soon as there is room. Returns the number of bytes, at least one.
-async fn take(
+pub(super) async fn take(
     stream: &TcpStream,
     pace: &mut Pace,
     write: impl Fn() -> io::Result<usize>,

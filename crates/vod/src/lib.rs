@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  SMIL text ─▶ Smil ─▶ paths ─▶ moov ─▶ Movie (tracks, samples) ─▶ cuts ─▶ playlists
-//!                                                        └─▶ layout of a segment ─▶ bytes, read when asked for
+//!                                                        └─▶ layout of a segment ─▶ ranges of the file, sent from there or read
 //! ```
 //! Cores (sans-IO): [`Smil`], [`cuts`], names, the content of playlists and manifests, the [`SampleCursor`] of protocols
 //! that send frames. Shell: the
