@@ -46,8 +46,8 @@ def describe():
     same("sound_no_mdia", lambda film: film.track("soun").drop("mdia"), "a track with nothing in it", left_out=(("track",),), **gone)
     same("sound_cut_off_table", lambda film: setattr(film.stbl("soun").find("stsz"), "body", film.stbl("soun").find("stsz").body[:100]),
          "sound whose table of sizes is cut off", left_out=(("sound",),), **gone)
-    same("sound_timescale_0", lambda film: film.track("soun").find("mdia/mdhd").put(12, ">I", 0), "sound with a timescale of 0",
-         left_out=(("sound",),), **gone)
+    same("sound_timescale_0", lambda film: film.track("soun").find("mdia/mdhd").put(12, ">I", 0), "sound with a timescale of 0: it counts samples",
+         left_out=(("sound", "timescale"),))
     same("sound_no_samples", _no_samples, "sound without samples", **gone)
     picture_gone = {"picture": False, "reference": base()}
     same("picture_no_avcc", lambda film: _entry(film, "vide", lambda body: body[:78]), "a picture without its configuration: the sound is played",
