@@ -9,11 +9,9 @@
 use super::edits::FINE;
 use super::movie::Movie;
 use super::samples::{Sample, SampleTable};
-use super::ticks::rescale;
+use super::ticks::{UNNOTICED_MS, rescale};
 use super::track::MovieTrack;
 
-/// Shorter differences between picture and sound are what every encoder leaves, in milliseconds.
-pub const UNNOTICED_MS: i64 = 200;
 /// Most pictures of a group that is repeated, and most bytes.
 const GROUP_MAX: u32 = 600;
 const GROUP_BYTES_MAX: u64 = 8 << 20;

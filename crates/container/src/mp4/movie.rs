@@ -17,13 +17,12 @@ use super::UNFINISHED;
 use super::chapters;
 use super::fragmented::FragmentTracks;
 use super::fragments::{TrackExtends, read_fragment};
-use super::held::UNNOTICED_MS;
 use super::label::chapter_tracks;
 use super::left_out::{LeftOut, TrackKind};
 use super::sample_entry::TrackMedia;
 use super::samples::SampleBudget;
 use super::text_track::{TextContext, TextTrack};
-use super::ticks::FAR;
+use super::ticks::{FAR, UNNOTICED_MS};
 use super::track::{MovieTrack, TrackContext, TrackRead, is_one_of, mdhd};
 
 /// How many tracks are read.
