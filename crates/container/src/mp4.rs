@@ -24,7 +24,6 @@ mod track;
 
 pub use chapters::chapters_of;
 pub use fragments::{FragmentSink, FragmentStart, TrackExtends, read_fragment};
-pub use held::UNNOTICED_MS;
 pub use label::TrackLabel;
 pub use left_out::{LeftOut, TrackKind};
 pub use movie::Movie;
@@ -32,7 +31,7 @@ pub use sample_entry::{Coding, TrackMedia, aac_entry};
 pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleRun, SampleTable};
 pub use silent::SilentFrame;
 pub use text_track::{TextCoding, TextTrack};
-pub use ticks::rescale;
+pub use ticks::{UNNOTICED_MS, rescale};
 pub use track::{MovieTrack, TrackHeader};
 
 /// The fault of a box that names a sample beyond the end of its file: the file is still being copied, or was cut.

@@ -170,19 +170,21 @@ impl<'a> TrackPart<'a> {
     ) -> TrackFragment<impl Iterator<Item = FragmentSample> + Clone + 'a> {
         let TrackPart { track, from, to } = self;
         let lift = track.lift;
-        let early = if is_alone && from == track.begin { track.early } else { 0 };
-        let longer = u32::try_from(early).unwrap_or(0);
+        let before_zero = track.origin.min(0).saturating_neg();
+        let decode_time = track.samples.decode_time(from).saturating_add_signed(before_zero);
+        // The first picture is decoded earlier; as far as that would be before zero, its composition offset is less.
+        let early = if is_alone && from == track.begin { u32::try_from(track.early).unwrap_or(0) } else { 0 };
+        let longer = u32::try_from(decode_time.min(early.into())).unwrap_or(0);
+        let decode_time = decode_time.saturating_sub(longer.into());
         let sample = move |(index, SampleInfo { size, duration, composition, sync }): (usize, SampleInfo)| {
+            let (longer, sooner) = if index == 0 { (longer, early - longer) } else { (0, 0) };
             FragmentSample {
                 size: coded.get(index).map_or(size, |frame| frame.len() as u32),
-                duration: if index == 0 { duration.saturating_add(longer) } else { duration },
-                composition_offset: (i64::from(composition) + lift) as u32,
+                duration: duration.saturating_add(longer),
+                composition_offset: ((i64::from(composition) + lift) as u32).saturating_sub(sooner),
                 sync,
             }
         };
-        let before_zero = track.origin.min(0).saturating_neg();
-        let decode_time = track.samples.decode_time(from).saturating_add_signed(before_zero);
-        let decode_time = decode_time.saturating_sub(longer.into());
         let samples = track.samples.range(from, to).enumerate().map(sample);
         TrackFragment::new(track_id, decode_time, samples)
     }

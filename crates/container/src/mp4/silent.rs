@@ -6,8 +6,7 @@
 
 use bytes::Bytes;
 
-use super::held::UNNOTICED_MS;
-use super::ticks::rescale;
+use super::ticks::{UNNOTICED_MS, rescale};
 use super::track::MovieTrack;
 
 /// Most frames of silence, before and after: two days at 48 kHz.
