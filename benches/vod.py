@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a recorded lecture costs, compared with nginx and ffmpeg's HLS of the same file on disk in the same run.
+"""What a recorded lecture costs, compared with nginx and the same segments as files in the same run.
 
     cargo build --release && benches/vod.py [--seconds 8] [--rounds 5] [--only opening,throughput,viewers]
     benches/vod.py --sound [--minutes 30]       what sound costs that is coded to AAC as it is watched, and nothing else
@@ -106,6 +106,17 @@ http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000
     time.sleep(1)
     worker = subprocess.check_output(["pgrep", "-P", str(process.pid)], text=True).split()[0]
     return process, int(worker)
+
+
+def wrk(folder, address, paths, seconds):
+    script = folder / "urls.lua"
+    script.write_text("local paths = {" + ",".join(json.dumps(path) for path in paths) + "}\n"
+                      "math.randomseed(7)\nrequest = function() "
+                      "return wrk.format('GET', paths[math.random(#paths)]) end\n")
+    out = subprocess.check_output(["wrk", "-t1", "-c8", f"-d{seconds}s", "-s", script, f"http://{address}/"], text=True)
+    requests, size, unit = re.search(r"(\d+) requests in [\d.]+s, ([\d.]+)(MB|GB)", out).groups()
+    assert "Non-2xx" not in out, out
+    return int(requests), float(size) * {"MB": 1 / 1024, "GB": 1}[unit] * 1.073741824
 
 
 def read(folder, address, paths, how, readers, seconds, period_ms=0):

@@ -140,3 +140,6 @@ impl FileRanges {
         if self.file.is_at_hand(&range) { Ok(()) } else { self.file.fetch(range).await }
     }
 }
+
+#[cfg(test)]
+mod tests;
