@@ -410,10 +410,10 @@ impl Mount {
                 if let Some(fault) = recording.nothing_left() {
                     return Err(fault);
                 }
-                Self::say_transcoded(&recording);
                 Ok(Arc::new(recording))
             })
             .await?;
+        self.say_transcoded(&recording).await;
         self.report(path, stamp, RecordingReport::of_movie(path, &recording.movie));
         Ok(recording)
     }
@@ -456,7 +456,7 @@ impl Mount {
         };
         match self.smils.try_get_with((path.to_owned(), stamp), read).await {
             Ok(smil) => {
-                self.reports.lock().forget(path);
+                self.reports.lock().note(path, stamp, RecordingReport::of_smil(path, &smil));
                 self.last_good.insert(path.to_owned(), Arc::clone(&smil)).await;
                 Ok(smil)
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use amphi_container::mp4::{LeftOut, Movie, TrackKind};
 use serde::Serialize;
 
+use super::smil::{Smil, SmilFault};
 use super::stamp::Stamp;
 
 /// Most files of a mount that are reported. More are counted in the log alone.
@@ -15,7 +16,7 @@ const REPORTS_MAX: usize = 1000;
 pub struct LeftOutPart {
     /// The file's path from the mount's root.
     pub file: String,
-    /// `track_ID` in the file; `None` for all of the file.
+    /// `track_ID` in the file; `None` for all of the file, and for a line of a SMIL file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub track: Option<u32>,
     /// What it would have been: `picture`, `sound`, `text` or `other`.
@@ -56,6 +57,20 @@ impl RecordingReport {
         (!movie.left_out.is_empty()).then(report)
     }
 
+    /// What is to be said of a SMIL file; `None` if all of it is obeyed.
+    pub(super) fn of_smil(path: &str, smil: &Smil) -> Option<Self> {
+        let left_out =
+            |it: &SmilFault| LeftOut { track_id: 0, kind: TrackKind::Other, reason: it.to_string() };
+        let report = || Self {
+            path: path.to_owned(),
+            fault: None,
+            is_unfinished: false,
+            left_out: smil.left_out.iter().map(left_out).collect(),
+            lacks: Vec::new(),
+        };
+        (!smil.left_out.is_empty()).then(report)
+    }
+
     /// A file of which nothing is played.
     pub(super) fn of_fault(path: &str, fault: String, is_unfinished: bool) -> Self {
         let fault = Some(fault);
@@ -72,7 +87,7 @@ impl RecordingReport {
         });
         let track = |it: &LeftOut| LeftOutPart {
             file: self.path.clone(),
-            track: Some(it.track_id),
+            track: (it.track_id > 0).then_some(it.track_id),
             kind: Some(it.kind.to_string()),
             reason: it.reason.clone(),
         };
@@ -138,7 +153,7 @@ mod tests {
     use super::*;
 
     fn movie(lost: &[(u32, TrackKind)]) -> Movie {
-        let (moov, at, len) = crate::tests::moov();
+        let (moov, at, len) = amphi_container::testing::moov();
         let mut movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
         let left_out = |&(track_id, kind): &(u32, TrackKind)| LeftOut {
             track_id,

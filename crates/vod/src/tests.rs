@@ -6,21 +6,12 @@ use proptest::prelude::*;
 use sha2::Digest;
 
 use super::*;
+use amphi_container::testing::moov;
 use amphi_media::MediaTime;
 
 pub(super) fn fixture(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name);
     std::fs::read(path).expect("a fixture")
-}
-
-/// The fixture's `moov` box, its position, and the length of the file.
-pub(super) fn moov() -> (Vec<u8>, u64, u64) {
-    let file = fixture("hall_a.mp4");
-    let found = amphi_container::isobmff::Boxes::new(&file, 0)
-        .map(|found| found.expect("sound"))
-        .find(|found| found.kind == *b"moov");
-    let moov = found.expect("an index");
-    (moov.whole.to_vec(), moov.at, file.len() as u64)
 }
 
 #[test]

@@ -356,3 +356,26 @@ async fn subtitles_asked_for_as_a_film_are_no_fault_of_the_mount() {
     mount.recording("a.fr.vtt").await.expect_err("it is a text");
     assert_eq!(mount.reports(), []);
 }
+
+#[tokio::test]
+async fn what_a_smil_file_says_in_vain_is_listed() {
+    let root = tempfile::tempdir().expect("a folder");
+    fs::write(root.path().join("a.mp4"), fixture("hall_a.mp4")).expect("written");
+    let write = |begin: &str| {
+        let text = format!("<smil><body>\n<video src='a' begin='{begin}'/></body></smil>");
+        fs::write(root.path().join("x.smil"), text).expect("written");
+    };
+    write("soon");
+    let mount = mount(root.path());
+    let stream = RecordingStream::Smil("x.smil".to_owned());
+    mount.open(&stream).await.expect("played");
+    let listed = mount.list().await.expect("a list");
+    let part = listed[0].left_out.first().expect("a value");
+    assert!(part.file == "x.smil" && part.track.is_none() && part.reason.contains("line 2"), "{part:?}");
+    assert_eq!(mount.serious_reports(3).0, 0, "it is played all the same");
+    write("2s");
+    touch(&root.path().join("x.smil"), 5);
+    mount.forget_stamps();
+    mount.open(&stream).await.expect("played");
+    assert_eq!(mount.reports(), []);
+}
