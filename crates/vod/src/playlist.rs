@@ -150,6 +150,12 @@ fn sound_name(movie: &Movie, index: usize) -> String {
     }
 }
 
+/// What a menu of sound tracks calls one of them; `None` for one that is alone and has no name.
+pub(super) fn sound_label(movie: &Movie, index: usize) -> Option<String> {
+    let is_named = movie.audio.get(index).is_some_and(|track| track.label.name.is_some());
+    (is_named || movie.audio.len() > 1).then(|| sound_name(movie, index))
+}
+
 /// The language that a track says, if it says one.
 pub(super) fn language(track: &Track) -> Option<String> {
     let code = (track.language != "und").then(|| track.language.clone());
