@@ -163,6 +163,7 @@ mod tests {
             is_unfinished: false,
             left_out: lacks.iter().map(left_out).collect(),
             lacks: lacks.to_vec(),
+            is_text: false,
         }
     }
 

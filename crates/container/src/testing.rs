@@ -21,11 +21,10 @@ pub fn rewritten(found: &BoxRef<'_>, edit: &mut impl FnMut(&[u8; 4], &mut Vec<u8
 
 /// The `moov` of a fixture, its position, and the length of the file: 300 pictures, 15 a second, a sync sample each 30; and sound
 /// at 48 kHz.
-#[expect(clippy::expect_used, reason = "a test whose fixture is not there should say so and stop")]
+#[expect(clippy::expect_used, reason = "a test whose fixture is damaged should say so and stop")]
 pub fn moov() -> (Vec<u8>, u64, u64) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/hall_a.mp4");
-    let file = std::fs::read(path).expect("a fixture");
-    let mut boxes = Boxes::new(&file, 0).map(|found| found.expect("sound"));
+    let file: &[u8] = include_bytes!("../../../fixtures/hall_a.mp4");
+    let mut boxes = Boxes::new(file, 0).map(|found| found.expect("sound"));
     let moov = boxes.find(|found| found.kind == *b"moov").expect("an index");
     (moov.whole.to_vec(), moov.at, file.len() as u64)
 }

@@ -233,7 +233,7 @@ fn told(words: &str) -> (String, String, String) {
     listed.language = smil.title.clone();
     let told = |text: &smil::TextStream| ListedText {
         language: text.language.clone(),
-        name: smil.title.clone(),
+        name: Some(smil.title.clone().unwrap_or_else(|| "none".to_owned())),
         names: captions::names_of(&text.path, ""),
     };
     let texts: Vec<ListedText> = smil.texts.iter().map(told).collect();

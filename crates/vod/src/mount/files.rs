@@ -219,7 +219,9 @@ fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<L
     let modified = MediaTime::from_nanos(i64::try_from(since.as_nanos()).ok()?).to_string();
     let composed_path = composed(path);
     let named = smil.renditions.iter().flat_map(|it| super::candidates(&composed_path, it));
-    let files = named.chain([composed_path.to_string()]).collect();
+    let texts =
+        smil.texts.iter().flat_map(|text| crate::captions::text_candidates(&composed_path, &text.path));
+    let files = named.chain(texts).chain([composed_path.to_string()]).collect();
     let mut listed = Listed { files, ..Listed::new(&composed_path, smil.title, modified) };
     let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
     let stem = name.strip_suffix(".smil").unwrap_or(name);

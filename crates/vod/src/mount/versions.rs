@@ -145,6 +145,10 @@ impl Mount {
     pub async fn look(&self, stream: &RecordingStream) -> usize {
         let mut read = 0;
         let files = match stream {
+            RecordingStream::File(path) if self.reports.lock().is_text(path) => {
+                self.look_at_text(path).await;
+                return 0;
+            }
             RecordingStream::File(path) => vec![path.clone()],
             RecordingStream::Smil(path) => match self.smil(path).await {
                 Ok(smil) => smil.renditions.iter().flat_map(|it| candidates(path, it)).collect(),
