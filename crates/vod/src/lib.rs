@@ -23,7 +23,7 @@
 //! index and samples of bytes in between, so it takes a new file of the same length and with the same index to be missed.
 //!
 //! **Files that still grow**: one without an index, or whose index names samples beyond its end, is not served yet
-//! ([`VodFault::Unfinished`]); one in fragments is served up to its last whole fragment.
+//! ([`VodFault::Unfinished`]); one in fragments is served up to its last whole fragment, and not before its first one.
 //!
 //! **Names** of files may be written in any normalization form of Unicode (NFC as most systems do, NFD as macOS did): paths are
 //! in NFC here, and a file is found under either form.
