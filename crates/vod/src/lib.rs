@@ -13,8 +13,8 @@
 //! Whether a file has changed is checked again after two seconds, since NFS sends no events. While a SMIL file is
 //! being written, requests are answered from its last good reading.
 //!
-//! **Versions.** A file with another length or time of writing is another version, with other names. Whoever has begun to
-//! watch goes on with the version that they began, whether its file, or the SMIL file, has been replaced or removed since: its
+//! **Versions.** A file with another length or time of writing is another version, with other names. Viewers who have begun
+//! go on with the version that they began, whether its file, or the SMIL file, has been replaced or removed since: its
 //! descriptor stays open. That is bounded: no more than [`OPEN_MAX`] recordings of a mount stay open, each for an hour
 //! after it was last asked for, and a version is not served under its names for longer than half a day after the file has
 //! changed. A file that was only touched is the same under its old names and its new ones. One that is *overwritten in place*

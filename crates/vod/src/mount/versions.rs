@@ -121,7 +121,7 @@ impl Mount {
             if amphi_runtime::log::may_say("overwritten", self.asker) {
                 warn!(
                     path,
-                    "a recording was overwritten in place; who watches it cannot go on. Replace it by renaming"
+                    "a recording was overwritten in place; its viewers cannot go on: replace files by renaming"
                 );
             }
         }
