@@ -89,7 +89,7 @@ pub struct Server {
     pub wowza_rest_listen: String,
     /// Wowza's `/connectioncounts`; empty = off.
     pub wowza_counts_listen: String,
-    /// Where overrides and the last good schedule are kept.
+    /// Where overrides, the audit log, the last good schedule and the last rehearsal are kept.
     pub state_dir: PathBuf,
     /// Most connections of the media port and of plain HTTP together.
     pub connections: u32,
