@@ -25,14 +25,20 @@
 //! **Files that still grow**: one without an index, or whose index names samples beyond its end, is not served yet
 //! ([`VodFault::Unfinished`]); one in fragments is served up to its last whole fragment, and not before its first one.
 //!
+//! **What is not played** of a file does not refuse the rest: it is told track by track ([`RecordingReport`]). **Sound that
+//! browsers do not decode** is offered as AAC and coded when it is asked for, a block of frames at a time, with
+//! [`amphi_sound`]. **Subtitles** are named by their own file and its state: a new language changes nothing under an old name.
+//!
 //! **Names** of files may be written in any normalization form of Unicode (NFC as most systems do, NFD as macOS did): paths are
 //! in NFC here, and a file is found under either form.
 //!
-//! What does *not* belong here: how mp4 files, playlists and manifests are read and written ([`amphi_container`]),
-//! URLs and HTTP (`delivery`), live channels.
+//! What does *not* belong here: how mp4 files, subtitles, playlists and manifests are read and written ([`amphi_container`]),
+//! decoders and encoders of sound ([`amphi_sound`]), URLs and HTTP (`delivery`), live channels.
 //!
 //! **Where to start.** `mount.rs` answers requests; `presentation.rs` is one recording with its renditions; `cut.rs` says
-//! where segments begin. The boxes themselves are written and read in `amphi-container`.
+//! where segments begin. `mount/versions.rs` says which version a name means, `captions.rs` and `mount/captions.rs` which
+//! subtitles there are, `transcode.rs` which sound is coded anew, `report.rs` what is told to operators. The boxes themselves are
+//! written and read in `amphi-container`.
 //!
 //! # Example
 //! ```
