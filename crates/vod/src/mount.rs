@@ -39,7 +39,7 @@ use amphi_container::webvtt::TimedText;
 use amphi_media::charset::{Encoding, WINDOWS_1252};
 use amphi_runtime::workshop::Workshop;
 use amphi_sound::CodedFrames;
-use files::{KnownListed, composed, list, open_file, read_smil, stamp_of};
+use files::{CAPTION_ENDINGS, KnownListed, composed, list, open_file, read_smil, stamp_of};
 use kept_texts::KeptTexts;
 
 /// How long the state of a file is taken to be unchanged.
@@ -351,8 +351,7 @@ impl Mount {
                 if fault.is_of_the_file() {
                     // Anybody may ask for a file of subtitles as if it were a film.
                     let name = path.to_ascii_lowercase();
-                    let is_text =
-                        [".vtt", ".srt", ".ttml", ".dfxp", ".xml"].iter().any(|it| name.ends_with(it));
+                    let is_text = CAPTION_ENDINGS.iter().chain(&[".xml"]).any(|it| name.ends_with(it));
                     if !is_text {
                         self.report_fault(path, stamp, &fault);
                     }

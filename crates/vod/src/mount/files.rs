@@ -23,7 +23,7 @@ const SMIL_MAX: u64 = 1 << 20;
 /// Most bytes that are read of a file of subtitles; those of a day have about two megabytes.
 pub(super) const CAPTIONS_MAX: u64 = 16 << 20;
 /// Endings of files of subtitles; of one language, the first is taken.
-const CAPTION_ENDINGS: [&str; 4] = [".srt", ".vtt", ".ttml", ".dfxp"];
+pub(super) const CAPTION_ENDINGS: [&str; 4] = [".srt", ".vtt", ".ttml", ".dfxp"];
 /// Most files and folders that are looked through for the list of recordings.
 const LISTED_MAX: usize = 200_000;
 /// How deep folders are looked through for it.
