@@ -80,16 +80,18 @@ async fn again(mount: &Mount) {
     }
 }
 
-/// Looks at what SMIL files name.
+/// Looks at what SMIL files name, and at those that cannot be read: no list has them.
 async fn look(name: &str, mount: &Mount) {
-    let listed = match mount.list().await {
-        Ok(listed) => listed,
+    let listing = match mount.listing().await {
+        Ok(listing) => listing,
         Err(error) => return debug!(mount = name, %error, "recordings cannot be looked at"),
     };
-    let mut newest: Vec<_> = listed.iter().collect();
+    let mut newest: Vec<_> = listing.recordings.iter().collect();
     newest.sort_by(|one, other| other.modified.cmp(&one.modified));
-    for listed in newest.into_iter().take(LOOKED_AT) {
-        let Some(path) = listed.path.strip_prefix("smil:") else { continue };
+    let listed = newest.into_iter().take(LOOKED_AT).filter_map(|listed| listed.path.strip_prefix("smil:"));
+    let unreadable = listing.unreadable.iter().map(String::as_str).take(LOOKED_AT);
+    let paths: Vec<&str> = unreadable.chain(listed).collect();
+    for path in paths {
         pause(mount.look(&RecordingStream::Smil(path.to_owned())).await).await;
     }
 }

@@ -124,6 +124,8 @@ impl RecordingStream {
 pub struct Listing {
     /// The recordings in order of their titles.
     pub recordings: Arc<Vec<Listed>>,
+    /// Paths of SMIL files that cannot be read, and so are not among them.
+    pub unreadable: Arc<Vec<String>>,
     /// Counts the listings that were made, so that a new one is noticed.
     pub look: u64,
 }
@@ -484,14 +486,14 @@ impl Mount {
     pub async fn listing(&self) -> Result<Listing, VodFault> {
         let look = async {
             let (settings, known) = (Arc::clone(&self.settings), Arc::clone(&self.listed));
-            let mut recordings = self.on_thread(move || list(&settings, &known)).await?;
+            let (mut recordings, unreadable) = self.on_thread(move || list(&settings, &known)).await?;
             let reports = self.reports.lock();
             for listed in &mut recordings {
                 listed.left_out = reports.of(&listed.files);
             }
             drop(reports);
-            let recordings = Arc::new(recordings);
-            Ok(Listing { recordings, look: self.looks.fetch_add(1, Ordering::Relaxed) })
+            let (recordings, unreadable) = (Arc::new(recordings), Arc::new(unreadable));
+            Ok(Listing { recordings, unreadable, look: self.looks.fetch_add(1, Ordering::Relaxed) })
         };
         self.listing.try_get_with((), look).await.map_err(|fault| VodFault::clone(&fault))
     }

@@ -177,9 +177,12 @@ fn read_octets(settings: &MountSettings, path: &str, most: u64) -> Result<Vec<u8
 /// SMIL files that were read before, by path, each with its state at that time.
 pub(super) type KnownListed = Lock<HashMap<String, (Stamp, Listed)>>;
 
-/// Every SMIL file beneath the root, in order of titles. Only what has changed is read, and kept in `known` even if the
-/// caller gives up before all is read.
-pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<Listed>, VodFault> {
+/// Every SMIL file beneath the root, in order of titles, and the paths of those that cannot be read. Only what has changed is
+/// read, and kept in `known` even if the caller gives up before all is read.
+pub(super) fn list(
+    settings: &MountSettings,
+    known: &KnownListed,
+) -> Result<(Vec<Listed>, Vec<String>), VodFault> {
     let root = root(settings)?;
     let mut found = Vec::new();
     let mut folders = vec![(String::new(), 0)];
@@ -201,14 +204,20 @@ pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<
             }
         }
     }
-    let mut listed: Vec<Listed> = found.iter().filter_map(|path| listed(settings, path, known)).collect();
+    let (mut recordings, mut unreadable) = (Vec::new(), Vec::new());
+    for path in &found {
+        match listed(settings, path, known) {
+            Some(listed) => recordings.push(listed),
+            None => unreadable.push(composed(path).into_owned()),
+        }
+    }
     let found: std::collections::HashSet<&String> = found.iter().collect();
     known.lock().retain(|path, _| found.contains(path));
-    listed.sort_by(|a, b| (&a.title, &a.path).cmp(&(&b.title, &b.path)));
-    Ok(listed)
+    recordings.sort_by(|a, b| (&a.title, &a.path).cmp(&(&b.title, &b.path)));
+    Ok((recordings, unreadable))
 }
 
-/// One SMIL file and the catalogue beside it; `None` if it cannot be read. Viewers who open it get the reason.
+/// One SMIL file and the catalogue beside it; `None` if it cannot be read. Whoever opens it gets the reason.
 fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<Listed> {
     let stamp = stamp_of(settings, path).ok()?;
     if let Some((_, listed)) = known.lock().get(path).filter(|(known, _)| *known == stamp) {
