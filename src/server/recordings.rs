@@ -1,8 +1,8 @@
 //! What of the recordings cannot be played as it is: looked for in the background, shown to operators.
 //!
 //! SMIL files that cannot be read are looked at, and the files that the [`LOOKED_AT`] newest SMIL files of a mount name, one a
-//! second, so that faults are seen before a student sees them. Others are looked at when a viewer opens them. Those that are reported are looked
-//! at again, so that a report goes away with its reason.
+//! second, so that faults are seen before a student sees them. Others are looked at when a viewer opens them. Those that are
+//! reported are looked at again, so that a report goes away with its reason.
 
 use std::sync::Arc;
 use std::time::Duration;
