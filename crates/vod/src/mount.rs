@@ -39,7 +39,7 @@ use amphi_container::webvtt::TimedText;
 use amphi_media::charset::{Encoding, WINDOWS_1252};
 use amphi_runtime::workshop::Workshop;
 use amphi_sound::CodedFrames;
-use files::{KnownListed, composed, list, open_file, read_smil, stamp_of};
+use files::{CAPTION_ENDINGS, KnownListed, composed, list, open_file, read_smil, stamp_of};
 use kept_texts::KeptTexts;
 
 /// How long the state of a file is taken to be unchanged.
@@ -124,6 +124,8 @@ impl RecordingStream {
 pub struct Listing {
     /// The recordings in order of their titles.
     pub recordings: Arc<Vec<Listed>>,
+    /// Paths of SMIL files that cannot be read, and so are not among them.
+    pub unreadable: Arc<Vec<String>>,
     /// Counts the listings that were made, so that a new one is noticed.
     pub look: u64,
 }
@@ -351,8 +353,7 @@ impl Mount {
                 if fault.is_of_the_file() {
                     // Anybody may ask for a file of subtitles as if it were a film.
                     let name = path.to_ascii_lowercase();
-                    let is_text =
-                        [".vtt", ".srt", ".ttml", ".dfxp", ".xml"].iter().any(|it| name.ends_with(it));
+                    let is_text = CAPTION_ENDINGS.iter().chain(&[".xml"]).any(|it| name.ends_with(it));
                     if !is_text {
                         self.report_fault(path, stamp, &fault);
                     }
@@ -485,14 +486,14 @@ impl Mount {
     pub async fn listing(&self) -> Result<Listing, VodFault> {
         let look = async {
             let (settings, known) = (Arc::clone(&self.settings), Arc::clone(&self.listed));
-            let mut recordings = self.on_thread(move || list(&settings, &known)).await?;
+            let (mut recordings, unreadable) = self.on_thread(move || list(&settings, &known)).await?;
             let reports = self.reports.lock();
             for listed in &mut recordings {
                 listed.left_out = reports.of(&listed.files);
             }
             drop(reports);
-            let recordings = Arc::new(recordings);
-            Ok(Listing { recordings, look: self.looks.fetch_add(1, Ordering::Relaxed) })
+            let (recordings, unreadable) = (Arc::new(recordings), Arc::new(unreadable));
+            Ok(Listing { recordings, unreadable, look: self.looks.fetch_add(1, Ordering::Relaxed) })
         };
         self.listing.try_get_with((), look).await.map_err(|fault| VodFault::clone(&fault))
     }

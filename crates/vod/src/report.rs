@@ -8,15 +8,15 @@ use serde::Serialize;
 use super::smil::{Smil, SmilFault};
 use super::stamp::Stamp;
 
-/// Most files of a mount that are reported. More are counted in the log alone.
+/// Most files of a mount that are reported. What is left out of more is in the log alone.
 const REPORTS_MAX: usize = 1000;
 
-/// A track that is left out of a recording, or a whole file.
+/// What is left out of a recording: a track or a part of it, a value of a SMIL file, or a whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeftOutPart {
     /// The file's path from the mount's root.
     pub file: String,
-    /// `track_ID` in the file; `None` for all of the file, and for a line of a SMIL file or of subtitles.
+    /// `track_ID` in the file; `None` for all of the file, for a box that is of no track, and for a value of a SMIL file or of subtitles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub track: Option<u32>,
     /// What it would have been: `picture`, `sound`, `text` or `other`.
@@ -35,7 +35,7 @@ pub struct RecordingReport {
     pub fault: Option<String>,
     /// Whether the fault will go away by itself, since the file is still being written.
     pub is_unfinished: bool,
-    /// The tracks that are not played.
+    /// What is not played as it is in the file, or the values that are left out of a SMIL file.
     pub left_out: Vec<LeftOut>,
     /// Of what its viewers get nothing, although the file has it.
     pub lacks: Vec<TrackKind>,

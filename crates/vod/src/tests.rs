@@ -451,6 +451,7 @@ async fn recordings_are_listed_with_what_stands_beside_them() {
     let listed = mount.list().await.expect("a list");
     let told: Vec<_> = listed.iter().map(|it| (&*it.title, &*it.path, it.series.as_deref())).collect();
     assert_eq!(told, [("First", "smil:in/deep/a.smil", Some("S1")), ("Second", "smil:b.smil", None)]);
+    assert_eq!(*mount.listing().await.expect("a list").unreadable, ["half.smil"]);
 }
 
 #[tokio::test]

@@ -214,6 +214,16 @@ async fn a_file_that_grows_is_served_up_to_its_last_whole_fragment_or_waits() {
     assert_eq!(mount.reports(), []);
 
     let (fragments, ends) = in_fragments(&recording, &whole);
+    // Its first fragment is not there yet, or nothing but zeros is.
+    let begins = recording.init(TrackSelection::Both).expect("a section").len();
+    let path = root.path().join("begins.mp4");
+    for (number, rest) in [&[][..], &fragments[begins..begins + 50], &[0; 500]].into_iter().enumerate() {
+        fs::write(&path, [&fragments[..begins], rest].concat()).expect("written");
+        touch(&path, number as u64);
+        mount.forget_stamps();
+        let fault = mount.open(&file("begins.mp4")).await.expect_err("not finished");
+        assert!(matches!(fault, VodFault::Unfinished { .. }), "{number}: {fault}");
+    }
     let path = root.path().join("grows.mp4");
     fs::write(&path, &fragments[..ends[1] + 100]).expect("written");
     let begun = Watched::begin(&mount, file("grows.mp4")).await;
