@@ -39,7 +39,7 @@ use amphi_container::webvtt::TimedText;
 use amphi_media::charset::{Encoding, WINDOWS_1252};
 use amphi_runtime::workshop::Workshop;
 use amphi_sound::CodedFrames;
-use files::{CAPTION_ENDINGS, KnownListed, composed, list, open_file, read_smil, stamp_of};
+use files::{FILM_ENDINGS, KnownListed, composed, list, open_file, read_smil, stamp_of};
 use kept_texts::KeptTexts;
 
 /// How long the state of a file is taken to be unchanged.
@@ -351,10 +351,9 @@ impl Mount {
             }
             Err(fault) => {
                 if fault.is_of_the_file() {
-                    // Anybody may ask for a file of subtitles as if it were a film.
+                    // Anybody may ask for another file as if it were a film; what SMIL files name is looked at anyway.
                     let name = path.to_ascii_lowercase();
-                    let is_text = CAPTION_ENDINGS.iter().chain(&[".xml"]).any(|it| name.ends_with(it));
-                    if !is_text {
+                    if FILM_ENDINGS.iter().any(|it| name.ends_with(it)) {
                         self.report_fault(path, stamp, &fault);
                     }
                     self.damaged.insert(key, VodFault::clone(&fault)).await;
@@ -464,6 +463,7 @@ impl Mount {
             Err(fault) => {
                 let last_good = self.last_good.get(path).await;
                 if let (VodFault::Smil { .. }, Some(smil)) = (&*fault, last_good) {
+                    self.reports.lock().note(path, stamp, Some(RecordingReport::of_last_good(path, &fault)));
                     if amphi_runtime::log::may_say("last good", self.asker) {
                         warn!(smil = path, %fault, "answered from the last good reading");
                     }

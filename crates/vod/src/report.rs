@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use amphi_container::mp4::{LeftOut, Movie, TrackKind};
 use serde::Serialize;
 
+use super::fault::VodFault;
 use super::smil::{Smil, SmilFault};
 use super::stamp::Stamp;
 
@@ -64,6 +65,15 @@ impl RecordingReport {
         let report =
             || Self { left_out: smil.left_out.iter().map(left_out).collect(), ..Self::nothing(path) };
         (!smil.left_out.is_empty()).then(report)
+    }
+
+    /// A SMIL file that cannot be read now, in place of which the last good reading is used.
+    pub(super) fn of_last_good(path: &str, fault: &VodFault) -> Self {
+        let reason = format!("{fault}; until it is mended, it is played as it was before");
+        Self {
+            left_out: vec![LeftOut { track_id: 0, kind: TrackKind::Other, reason }],
+            ..Self::nothing(path)
+        }
     }
 
     /// What is to be said of a file of subtitles of which these parts cannot be read; `None` if there are none.

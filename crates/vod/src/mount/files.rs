@@ -23,7 +23,10 @@ const SMIL_MAX: u64 = 1 << 20;
 /// Most bytes that are read of a file of subtitles; those of a day have about two megabytes.
 pub(super) const CAPTIONS_MAX: u64 = 16 << 20;
 /// Endings of files of subtitles; of one language, the first is taken.
-pub(super) const CAPTION_ENDINGS: [&str; 4] = [".srt", ".vtt", ".ttml", ".dfxp"];
+const CAPTION_ENDINGS: [&str; 4] = [".srt", ".vtt", ".ttml", ".dfxp"];
+/// Endings of names of files with pictures or sound that are played.
+pub(super) const FILM_ENDINGS: [&str; 10] =
+    [".mp4", ".m4v", ".m4a", ".mov", ".qt", ".f4v", ".f4a", ".3gp", ".3g2", ".ismv"];
 /// Most files and folders that are looked through for the list of recordings.
 const LISTED_MAX: usize = 200_000;
 /// How deep folders are looked through for it.
