@@ -286,12 +286,11 @@ mod tests {
         let mut movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
         let track = movie.audio.remove(0);
         let mut named = |names: &[Option<&str>]| {
-            let track = |name: &Option<&str>| {
-                let mut track = track.clone();
+            let mut tracks = vec![track.clone(); names.len()];
+            for (track, name) in tracks.iter_mut().zip(names) {
                 track.label.name = name.map(str::to_owned);
-                track
-            };
-            movie.audio = names.iter().map(track).collect();
+            }
+            movie.audio = tracks;
             sound_names(&movie)
         };
         assert_eq!(named(&[Some("Salle"), None]), ["Salle", "und 2"]);
