@@ -45,9 +45,10 @@ def describe():
     same("sound_no_tkhd", lambda film: film.track("soun").drop("tkhd"), "sound without a header", left_out=(("track",),), **gone)
     same("sound_no_mdia", lambda film: film.track("soun").drop("mdia"), "a track with nothing in it", left_out=(("track",),), **gone)
     same("sound_cut_off_table", lambda film: setattr(film.stbl("soun").find("stsz"), "body", film.stbl("soun").find("stsz").body[:100]),
-         "sound whose table of sizes is cut off", left_out=(("sound",),), **gone)
-    same("sound_timescale_0", lambda film: film.track("soun").find("mdia/mdhd").put(12, ">I", 0), "sound with a timescale of 0",
-         left_out=(("sound",),), **gone)
+         "sound whose table of sizes is cut off: the 22 frames before are heard, then silence", left_out=(("sound", "22 samples"),),
+         sound_spans=((0, 0.4, 0),))
+    same("sound_timescale_0", lambda film: film.track("soun").find("mdia/mdhd").put(12, ">I", 0), "sound with a timescale of 0: it counts samples",
+         left_out=(("sound", "timescale"),))
     same("sound_no_samples", _no_samples, "sound without samples", **gone)
     picture_gone = {"picture": False, "reference": base()}
     same("picture_no_avcc", lambda film: _entry(film, "vide", lambda body: body[:78]), "a picture without its configuration: the sound is played",
@@ -68,7 +69,8 @@ def describe():
     same("zero_size_picture", lambda film: _some_empty(film, "vide", (60,)), "a picture of 0 bytes", loose=16)
     same("stsz_count", lambda film: film.stbl("soun").find("stsz").put(8, ">I", 0x7FFFFFFF), "sound says it has two thousand million samples",
          left_out=(("sound",),), **gone)
-    same("stco_beyond_sound", lambda film: _beyond(film, "soun"), "one chunk of sound lies behind the end of the file", left_out=(("sound",),), **gone)
+    same("stco_beyond_sound", lambda film: _beyond(film, "soun"), "the last chunk of sound lies behind the end of the file: what is before is heard",
+         left_out=(("sound",),), sound_spans=((0, 5.9, 0),))
     same("entry_box_lies", lambda film: _entry(film, "vide", lambda body: body + struct.pack(">I4s", 0x7FFFFFFF, b"pasp")),
          "a box in the sample entry that says it is larger than it")
     d("nal_length", damaged(_bad_nal), "one picture's NAL length lies", loose=26, reference=base())

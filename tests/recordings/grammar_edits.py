@@ -49,7 +49,7 @@ def describe():
     e("edit_none_b", edited(lambda film: [set_edits(trak, None) for trak in film.tracks()], "h264_b"),
       "B pictures without an edit list: the first is shown at 0.08 s")
     e("edit_sound_late", edited(one("soun", [(1000, -1, 1), (WHOLE, PRIMING, 1)])), "an empty edit: sound begins 1 s later",
-      longest=3.1)
+      longest=3.1, browser=True)
     e("edit_picture_late", edited(one("vide", [(2000, -1, 1), (WHOLE, 0, 1)])), "an empty edit: the picture begins 2 s later",
       longest=4.1, browser=True, sample=True)
     e("edit_picture_late_5s", edited(one("vide", [(5000, -1, 1), (WHOLE, 0, 1)])), "the picture begins 5 s later")
@@ -95,7 +95,8 @@ def describe():
       "sound alone with two edits", picture=False, reference=base(None, "aac"), spans=((2, 4, 0), (5, 6, 2)))
     e("edit_frag_begin", in_fragments(change=None, picture="h264_b"), "in fragments: B pictures and priming by edits",
       reference=base("h264_b"))
-    e("edit_frag_picture_late", _late_in_fragments, "in fragments: an empty edit before the picture")
+    e("edit_frag_picture_late", _late_in_fragments, "in fragments: an empty edit before the picture",
+      longest=4.1)
 
 
 def _other_timescale(film):

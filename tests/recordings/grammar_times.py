@@ -90,8 +90,8 @@ def describe():
       reference=base("h264_b"))
     t("ctts_zero", edited(lambda film: film.stbl("vide").append(table(b"ctts", ">II", [(150, 0)]))), "ctts of zeros")
     t("ctts_shifted", edited(lambda film: film.stbl("vide").append(table(b"ctts", ">II", [(150, 12800)]))),
-      "all pictures are shown a second after they are decoded (ffmpeg's reader takes that back, the standard does not)",
-      reference=base(), spans=((0, 6, 1),), sound_spans=ALL)
+      "all pictures are shown a second after they are decoded; the edit of six seconds ends five seconds into them",
+      reference=base(), spans=((0, 5, 1),), sound_spans=ALL)
     t("rate_1", copied(rate=1), "one picture a second (slides)", longest=26)
     t("rate_60", copied(rate=60), "60 pictures a second")
     t("rate_ntsc", copied(rate="30000/1001"), "29.97 pictures a second")

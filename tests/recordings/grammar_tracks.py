@@ -53,7 +53,7 @@ def describe():
     t("three_sounds_codecs", joined(picture(), sound(), sound("opus", seed=18), sound("mp3", seed=19)), "AAC, Opus and MP3",
       sounds=("passed", "passed", "recoded"))
     t("two_sounds_alone", joined(sound(), sound(seed=18), options=FRENCH_ENGLISH), "two sounds without a picture", picture=False,
-      sounds=("passed", "passed"), languages=("fr", "en"))
+      sounds=("passed", "passed"), languages=("fr", "en"), browser=True)
     t("sound_disabled", edited(lambda film: set_enabled(film.track("soun"), 0)), "the only sound is disabled: it is played all the same")
     t("all_disabled", edited(lambda film: [set_enabled(trak, 0) for trak in film.tracks()]), "all tracks are disabled")
     t("language_odd", edited(lambda film: [set_language(film.track("soun"), "```"),
@@ -92,7 +92,7 @@ def describe():
     t("sound_shorter", joined(picture(), sound(seconds=2)), "sound ends at 2 s", browser=True)
     t("sound_much_shorter", joined(picture(seconds=80), sound(seconds=2)), "sound ends at 2 s of 80", browser=True)
     t("sound_tiny", remuxed(lambda tracks: [tracks[0], _first(tracks[1], 25)]), "sound of half a second", sounds=("passed",),
-      sound_spans=((0, 0.5, 0),), reference=base())
+      sound_spans=((0, 0.5, 0),), reference=base(), browser=True)
     t("picture_tiny", joined(picture(seconds=1), sound()), "pictures for a second, sound for six", browser=True)
     t("one_picture", remuxed(lambda tracks: [_first(tracks[0], 1), tracks[1]]), "a single picture: a slide with sound")
     t("rotated", edited(_rotated), "a picture that is turned by 90 degrees (telephones)")

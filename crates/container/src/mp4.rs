@@ -17,6 +17,7 @@ mod left_out;
 mod movie;
 mod sample_entry;
 mod samples;
+mod silent;
 mod tables;
 mod text_samples;
 #[cfg(test)]
@@ -32,8 +33,9 @@ pub use left_out::{LeftOut, TrackKind};
 pub use movie::Movie;
 pub use sample_entry::{Coding, TrackMedia, aac_entry};
 pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleTable};
+pub use silent::SilentFrame;
 pub use text_track::{TextCoding, TextTrack};
-pub use ticks::rescale;
+pub use ticks::{UNNOTICED_MS, rescale};
 pub use track::{MovieTrack, TrackHeader};
 
 /// The fault of a box that names a sample beyond the end of its file: the file is still being copied, or was cut.

@@ -141,7 +141,7 @@ pub struct RecordedSample {
     pub sync: bool,
     /// Which of the layout's bytes are its own.
     pub place: Range<usize>,
-    /// Its number in its track, if its bytes are coded when they are loaded, and not in the file.
+    /// Its number in its track, if its bytes are not in the file: they are coded, or silence, when they are loaded.
     pub coded: Option<u32>,
 }
 
@@ -281,20 +281,17 @@ impl SampleCursor {
         let mut place = 0;
         for (number, (head, begin)) in self.heads.iter().zip(&mut places).enumerate() {
             *begin = place;
-            let mut of_head = taken.iter().filter(|sample| sample.head == number);
-            let (Some(first), Some(track)) = (of_head.next(), self.rendition.track(head.kind)) else {
-                continue;
-            };
-            let (last, len) = of_head.fold((first.index, first.len), |(_, len), it| (it.index, len + it.len));
-            if !self.is_coded_here(head.kind) {
-                extents.extend(track.samples.extents(first.index, last + 1));
-                place += len as usize;
-            }
+            let of_head = || taken.iter().filter(|sample| sample.head == number);
+            let in_file = || of_head().filter(|sample| !self.is_made(head.kind, sample.index));
+            let (Some(first), Some(last)) = (in_file().next(), in_file().next_back()) else { continue };
+            let Some(track) = self.rendition.track(head.kind) else { continue };
+            extents.extend(track.samples.extents(first.index, last.index + 1));
+            place += in_file().map(|sample| sample.len as usize).sum::<usize>();
         }
         let sample = |it: &TakenSamples| {
             let (kind, begin) = (self.heads.get(it.head)?.kind, places.get_mut(it.head)?);
-            let is_coded_here = self.is_coded_here(kind);
-            let place = *begin..*begin + if is_coded_here { 0 } else { it.len as usize };
+            let is_made = self.is_made(kind, it.index);
+            let place = *begin..*begin + if is_made { 0 } else { it.len as usize };
             *begin = place.end;
             let track = self.rendition.track(kind)?;
             let lasts = track.nanos(i64::from(track.samples.duration(it.index)));
@@ -305,15 +302,18 @@ impl SampleCursor {
                 duration: Duration::from_nanos(u64::try_from(lasts).unwrap_or(0)),
                 sync: track.samples.is_sync(it.index),
                 place,
-                coded: is_coded_here.then_some(it.index),
+                coded: is_made.then_some(it.index),
             })
         };
         let samples = taken.iter().filter_map(sample).collect();
         SampleBatch { layout: Layout { head: Bytes::new(), extents }, samples }
     }
 
-    fn is_coded_here(&self, kind: TrackSelection) -> bool {
-        matches!(kind, TrackSelection::Sound(index) if self.rendition.recording.sound_source(index).is_some())
+    /// Whether a sample is not in the file: it is coded here, or is silence.
+    fn is_made(&self, kind: TrackSelection, sample: u32) -> bool {
+        let TrackSelection::Sound(index) = kind else { return false };
+        let is_silent = || self.rendition.track(kind).is_some_and(|track| track.samples.is_silent(sample));
+        self.rendition.recording.sound_source(index).is_some() || is_silent()
     }
 
     /// The track whose next sample is decoded first, and when.

@@ -240,7 +240,7 @@ async fn fetched(
                 panic!("{line}")
             };
             assert_eq!(names, recording.names);
-            let layout = recording.segment(kind, from, to).expect("a segment that was listed");
+            let layout = mount.segment(recording, kind, from, to).await.expect("a segment that was listed");
             let (first, more) = mount.read(recording, &layout).await.expect("readable");
             let mut segment = [&layout.head[..], &first[..]].concat();
             if let Some(mut more) = more {
@@ -259,15 +259,21 @@ async fn fetched(
     (bytes, sum)
 }
 
-/// `ours` is a file and its stream.
-fn assert_same_frames(name: &str, stream: &str, ours: (&Path, &str), theirs: &Path) {
+/// `ours` is a file, its stream, and how many silent frames are at its begin and end that are not in the other file.
+fn assert_same_frames(name: &str, stream: &str, ours: (&Path, &str, (u32, u32)), theirs: &Path) {
+    let (before, after) = ours.2;
     let (mut ours, mut theirs) = (frames(ours.0, ours.1), frames(theirs, stream));
+    if before > 0 {
+        // Behind silence a decoder begins a frame with another window.
+        ours.drain(..before as usize + 2);
+        theirs.drain(..2);
+    }
     // In a whole file ffmpeg cuts the priming away, even in the middle of a frame; in fragments it does not.
     let settled_ms = if stream.contains('a') { 30 } else { 0 };
     ours.retain(|(ms, _)| *ms >= settled_ms);
     theirs.retain(|(ms, _)| *ms >= settled_ms);
     assert!(!theirs.is_empty(), "{name}: {stream} has frames");
-    assert_eq!(ours.len(), theirs.len(), "{name}: frames of {stream}");
+    assert_eq!(ours.len(), theirs.len() + after as usize, "{name}: frames of {stream}");
     for (index, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
         assert_eq!(ours.1, theirs.1, "{name}: content of frame {index} of {stream}");
         assert!(
@@ -287,13 +293,16 @@ async fn check(name: &str, file: &Path, streams: &[(&str, TrackSelection)]) {
     let duration = (recording.movie.duration_nanos() - recording.movie.start_nanos()) as f64 / 1e9;
     assert!((sum - duration).abs() < 0.05, "{name}: EXTINFs add up to {sum} s of {duration} s");
     for (stream, kind) in streams {
+        let sound = stream.split_once(":a:").and_then(|(_, index)| index.parse::<usize>().ok());
+        let sound = sound.and_then(|index| recording.movie.audio.get(index));
+        let silent = sound.map_or((0, 0), |track| track.samples.silent(0, u32::MAX));
         if *kind == TrackSelection::Both {
-            assert_same_frames(name, stream, (own.path(), stream), file);
+            assert_same_frames(name, stream, (own.path(), stream, silent), file);
         } else {
             let (bytes, _) = fetched(&mount, &recording, *kind, Trim::default()).await;
             std::fs::write(own.path(), &bytes).expect("written");
             let own_stream = if stream.contains(":a") { "0:a:0" } else { "0:v:0" };
-            assert_same_frames(name, stream, (own.path(), own_stream), file);
+            assert_same_frames(name, stream, (own.path(), own_stream, silent), file);
         }
     }
 }
@@ -367,7 +376,8 @@ async fn every_kind_of_file_gives_back_its_frames() {
         both,
     );
     add("opus.mp4", with(&[H264, &["-c:a", "libopus", "-strict", "-2"]]), both);
-    add("mp3.mp4", with(&[H264, &["-c:a", "libmp3lame"]]), both);
+    // Its sound is coded anew, which `transcode` looks at.
+    add("mp3.mp4", with(&[H264, &["-c:a", "libmp3lame"]]), picture);
     add(
         "long_groups.mp4",
         with(&[&["-c:v", "libx264", "-preset", "ultrafast", "-g", "250", "-bf", "0"], AAC]),
@@ -412,7 +422,7 @@ async fn every_kind_of_file_gives_back_its_frames() {
     }
     assert!(made.len() >= 25, "{}", made.len());
     for (name, codec) in
-        [("he_aac.mp4", "mp4a.40.2"), ("he_aac_explicit.mp4", "mp4a.40.5"), ("mp3.mp4", "mp4a.6b")]
+        [("he_aac.mp4", "mp4a.40.2"), ("he_aac_explicit.mp4", "mp4a.40.5"), ("mp3.mp4", "mp4a.40.2")]
     {
         let (_, recording) = open(&made[name].0).await;
         assert_eq!(recording.movie.audio[0].coding.codec, codec, "{name}");

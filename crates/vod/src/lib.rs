@@ -63,6 +63,7 @@ mod presentation;
 mod reading;
 mod recording;
 mod report;
+mod silence;
 mod smil;
 mod stamp;
 mod transcode;

@@ -507,11 +507,8 @@ impl Mount {
         from: u32,
         to: u32,
     ) -> Result<Arc<Layout>, VodFault> {
-        if recording.is_transcoded(kind) {
-            return self.segment_transcoded(recording, kind, (from, to)).await;
-        }
         let name = recording.names.segment(kind, from, to);
-        self.layout(name, || recording.segment(kind, from, to)).await
+        self.laid_out(recording, kind, name, || Some((from, to))).await
     }
 
     /// The segment of `kind` that begins at the presentation time `start`, in ticks of its leading track.
@@ -522,24 +519,11 @@ impl Mount {
         start: i64,
     ) -> Result<Arc<Layout>, VodFault> {
         if recording.is_transcoded(kind) {
-            let cut = recording.cut_at(kind, start).ok_or(VodFault::Gone)?;
-            return self.segment_transcoded(recording, kind, cut).await;
+            let (from, to) = recording.cut_at(kind, start).ok_or(VodFault::Gone)?;
+            return self.segment(recording, kind, from, to).await;
         }
         let name = format!("{:?} {kind:?} {start}", recording.names);
-        self.layout(name, || recording.segment_at(kind, start)).await
-    }
-
-    async fn layout(
-        &self,
-        name: String,
-        find: impl FnOnce() -> Result<Layout, VodFault>,
-    ) -> Result<Arc<Layout>, VodFault> {
-        if let Some(layout) = self.layouts.get(&name).await {
-            return Ok(layout);
-        }
-        let layout = Arc::new(find()?);
-        self.layouts.insert(name, Arc::clone(&layout)).await;
-        Ok(layout)
+        self.laid_out(recording, kind, name, || recording.cut_at(kind, start)).await
     }
 
     /// Reads what a layout names: one part at once, the rest as a stream. So an error before the first byte can still become

@@ -97,7 +97,7 @@ pub(super) fn multivariant(
     for (index, (rendition, bandwidth_bps)) in renditions.iter().zip(bandwidths).enumerate() {
         let group = format!("sound{index}");
         let is_both = rendition.kind == TrackSelection::Both;
-        let has_group = is_both && rendition.movie.video.is_some() && rendition.movie.audio.len() > 1;
+        let has_group = is_both && rendition.movie.audio.len() > 1;
         if has_group {
             playlist.renditions.extend(sound_group(rendition, &group));
         }
@@ -183,7 +183,12 @@ fn variant(
 ) -> VariantStream {
     let movie = rendition.movie;
     let shows = has_picture(rendition.kind);
-    let kind = if audio.is_some() { TrackSelection::Picture } else { rendition.kind };
+    let kind = match audio {
+        None => rendition.kind,
+        Some(_) if movie.video.is_some() => TrackSelection::Picture,
+        // The first of the group: players know by its URI that it is the same (§4.3.4.2.1).
+        Some(_) => TrackSelection::Sound(0),
+    };
     VariantStream {
         uri: rendition.names.playlist(kind, rendition.trim),
         bandwidth_bps,

@@ -10,6 +10,7 @@ use super::fault::VodFault;
 use super::names::{FileNames, TrackSelection, digest};
 use super::open_file::OpenFile;
 use super::playlist;
+use super::silence;
 use super::stamp::Stamp;
 use super::transcode::{self, SoundSource};
 use super::{Layout, Track};
@@ -56,7 +57,9 @@ impl Recording {
         segment_ms: u32,
     ) -> Self {
         let sources = transcode::sources(&mut movie);
+        silence::put_before(&mut movie);
         movie.hold_pictures(segment_ms);
+        silence::put_after(&mut movie);
         let cuts = movie.lead().map(|lead| cuts(lead, segment_ms)).unwrap_or_default();
         let rates = playlist::rates(&movie, &cuts, TrackSelection::Both);
         let tag = digest(&format!("{LAYOUT_VERSION} {} {segment_ms}", stamp.text()));

@@ -289,6 +289,40 @@ proptest! {
 }
 
 #[test]
+fn several_sounds_without_a_picture_are_a_group() {
+    let (moov, at, len) = moov();
+    let mut movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    movie.video = None;
+    let of = |movie: Movie| {
+        let recording = std::sync::Arc::new(Recording::for_tests(movie));
+        let rendition = Rendition { recording, trim: Trim::default(), kind: TrackSelection::Both };
+        Presentation { renditions: vec![rendition], smil: None }
+    };
+    let one = of(movie.clone()).multivariant(Trim::default(), &[]);
+    assert!(!one.contains("EXT-X-MEDIA"), "{one}");
+    let mut other = movie.audio[0].clone();
+    (movie.audio[0].language, other.language) = ("fra".to_owned(), "eng".to_owned());
+    movie.audio.push(other);
+    let two = of(movie);
+    let playlist = two.multivariant(Trim::default(), &[]);
+    let uris: Vec<String> = (0..2)
+        .map(|index| {
+            let recording = &two.renditions[0].recording;
+            let kind = TrackSelection::Sound(index);
+            assert!(recording.media_playlist(kind, Trim::default()).is_some());
+            recording.names.playlist(kind, Trim::default())
+        })
+        .collect();
+    for (uri, words) in uris.iter().zip(["LANGUAGE=\"fra\"", "LANGUAGE=\"eng\""]) {
+        let line = playlist.lines().find(|line| line.starts_with("#EXT-X-MEDIA") && line.contains(words));
+        assert!(line.is_some_and(|line| line.contains(uri)), "{playlist}");
+    }
+    let variant: Vec<&str> = playlist.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(variant, [&*uris[0]]);
+    assert!(playlist.contains("AUDIO=\"sound0\""), "{playlist}");
+}
+
+#[test]
 fn a_segment_by_its_time_is_the_one_among_all_cuts() {
     let (moov, at, len) = moov();
     let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");

@@ -2,14 +2,17 @@
 //!
 //! The track that viewers are offered has a frame for every 1024 samples from presentation time zero on, at the rate of the
 //! source; what its frames hold is made when somebody asks for them ([`amphi_sound::code_block`]), a block at a time. Frame
-//! number 0 has one before it, which a decoder needs to be right, and which the edit list takes away. Times of the source are
-//! those of its track: a packet begins where the one before it ends, unless its track says something else by more than 20 ms.
+//! number 0 has one before it, which a decoder needs to be right, and which the edit list takes away. Where the source begins
+//! late or ends before the presentation, there are silent frames. Times of the source are those of its track: a packet begins
+//! where the one before it ends, unless its track says something else by more than 20 ms.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::Track;
-use amphi_container::mp4::{Coding, Extent, LeftOut, Movie, Sample, SampleTable, TrackKind, rescale};
+use amphi_container::mp4::{
+    Coding, Extent, LeftOut, Movie, Sample, SampleTable, TrackKind, UNNOTICED_MS, rescale,
+};
 use amphi_media::{AAC_FRAME_SAMPLES, AudioTrack, PacketSound};
 use amphi_sound::{
     BlockJob, CodedFrames, CodingError, PacketDecoder, PlacedPacket, RATES, code_block, coded_track, needed,
@@ -65,8 +68,9 @@ pub(super) struct BlockPlan {
 /// left out. The result has the source of each sound track, `None` for those that are sent as they are.
 pub(super) fn sources(movie: &mut Movie) -> Vec<Option<Arc<SoundSource>>> {
     let mut sources = Vec::with_capacity(movie.audio.len());
+    let until = movie.duration_nanos();
     for mut track in std::mem::take(&mut movie.audio) {
-        let source = track.coding.packets.clone().map(|sound| offered(&mut track, sound)).transpose();
+        let source = track.coding.packets.clone().map(|sound| offered(&mut track, sound, until)).transpose();
         match source {
             Ok(source) => {
                 sources.push(source.map(Arc::new));
@@ -80,8 +84,9 @@ pub(super) fn sources(movie: &mut Movie) -> Vec<Option<Arc<SoundSource>>> {
     sources
 }
 
-/// Makes `track` the one that is offered instead of `sound`, or says why there is none.
-fn offered(track: &mut Track, mut sound: PacketSound) -> Result<SoundSource, String> {
+/// Makes `track` the one that is offered instead of `sound` in a presentation that ends at `until` nanoseconds, or says why
+/// there is none.
+fn offered(track: &mut Track, mut sound: PacketSound, until: i64) -> Result<SoundSource, String> {
     PacketDecoder::new(&sound).map_err(|error| format!("its {} cannot be decoded: {error}", sound.name()))?;
     let said = sample_rate(&sound, track.timescale);
     let pace = Pace::of(track, &sound, said);
@@ -94,9 +99,7 @@ fn offered(track: &mut Track, mut sound: PacketSound) -> Result<SoundSource, Str
     let rate = target.format.sample_rate;
     let start = rescale(track.shown_at(track.begin).max(0), track.timescale, rate);
     let end = rescale(track.shown_until(), track.timescale, rate);
-    // The frame before the first one.
-    let first_frame = start.div_euclid(FRAME) - 1;
-    let count = -(-end).div_euclid(FRAME) - first_frame;
+    let (_, count) = frames(start, end);
     if !(2..=FRAMES_MAX).contains(&count) {
         let long = FRAMES_MAX * FRAME / i64::from(rate.max(1)) / 3600;
         return Err(match count {
@@ -104,6 +107,8 @@ fn offered(track: &mut Track, mut sound: PacketSound) -> Result<SoundSource, Str
             _ => format!("it lasts longer than the {long} hours for which its {} is decoded", sound.name()),
         });
     }
+    let (start, end) = filled(start, end, rescale(until, 1_000_000_000, rate), rate);
+    let (first_frame, count) = frames(start, end);
     let mut samples = SampleTable::default();
     let size =
         (u64::from(target.bitrate_bps) * u64::from(AAC_FRAME_SAMPLES)).div_ceil(u64::from(rate.max(1)) * 8);
@@ -123,6 +128,19 @@ fn offered(track: &mut Track, mut sound: PacketSound) -> Result<SoundSource, Str
     track.origin = -first_frame * FRAME;
     (track.lift, track.begin, track.end) = (0, 0, count as u32);
     Ok(SoundSource { track: source, sound, sample_rate, runs, target, first_frame })
+}
+
+/// The first frame of a track from sample `start` to `end`, which is the one before them, and how many there are.
+fn frames(start: i64, end: i64) -> (i64, i64) {
+    let first_frame = start.div_euclid(FRAME) - 1;
+    (first_frame, -(-end).div_euclid(FRAME) - first_frame)
+}
+
+/// From where to where a track is offered that has sound from `start` to `end`, in a presentation from zero to `until`.
+fn filled(start: i64, end: i64, until: i64, rate: u32) -> (i64, i64) {
+    let unnoticed = rescale(UNNOTICED_MS, 1000, rate);
+    let all = (if start > unnoticed { 0 } else { start }, if until - end > unnoticed { until } else { end });
+    if frames(all.0, all.1).1 <= FRAMES_MAX { all } else { (start, end) }
 }
 
 /// Samples per second as the file says them, or its times do.

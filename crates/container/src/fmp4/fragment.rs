@@ -10,8 +10,13 @@
 //! mdat                           the first track's samples, then the second's
 //! ```
 //!
+//! Samples that are made here, and not read from a recording's file, stand in `mdat` before all others. A track that has
+//! some of both has a `trun` for each run of one kind.
+//!
 //! Values that all samples of a track share stand in `tfhd`, so a fragment does not depend on the defaults of `trex`. Only
 //! values that vary stand in `trun`.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -67,7 +72,8 @@ fn of_cell(
     TrackFragment::new(track_id, u64::try_from(track.start).unwrap_or(0), track.samples.iter().map(sample))
 }
 
-/// `moof` of these tracks and the header of the `mdat` with their samples, one track after the other.
+/// `moof` of these tracks and the header of the `mdat` with their samples, one track after the other: first those that are
+/// made, then the others.
 pub fn fragment_head<'a, I>(
     sequence_number: u32,
     tracks: impl Iterator<Item = &'a TrackFragment<I>> + Clone,
@@ -80,10 +86,12 @@ where
     out.header(*b"moof", moof);
     out.full_header(*b"mfhd", MFHD_SIZE, 0, 0);
     out.u32(sequence_number);
-    let mut data_offset = moof + BOX_HEADER;
+    let mut made_offset = moof + BOX_HEADER;
+    let mut data_offset = made_offset + tracks.clone().map(|track| track.made_bytes).sum::<usize>();
     for track in tracks {
-        track.write(&mut out, data_offset);
-        data_offset += track.bytes;
+        track.write(&mut out, made_offset, data_offset);
+        made_offset += track.made_bytes;
+        data_offset += track.bytes - track.made_bytes;
     }
     out.header(*b"mdat", data_offset - moof);
     out.finish()
@@ -110,6 +118,10 @@ pub struct TrackFragment<I> {
     samples: I,
     count: usize,
     bytes: usize,
+    /// How many of the first samples are made, and how many of the last ones.
+    made: (usize, usize),
+    /// Size of those together.
+    made_bytes: usize,
     /// The duration of each sample, if all are the same.
     duration: Option<u32>,
     flags: SampleFlags,
@@ -146,33 +158,76 @@ impl<I: Iterator<Item = FragmentSample> + Clone> TrackFragment<I> {
             _ => SampleFlags::Each,
         };
         let duration = first.map(|first| first.duration).filter(|_| is_one_duration);
-        Self { track_id, decode_time, samples, count, bytes, duration, flags, has_composition_offsets }
+        Self {
+            track_id,
+            decode_time,
+            samples,
+            count,
+            bytes,
+            made: (0, 0),
+            made_bytes: 0,
+            duration,
+            flags,
+            has_composition_offsets,
+        }
+    }
+
+    /// The same, but so many of the first samples and of the last ones are made.
+    #[must_use]
+    pub fn with_made(self, before: usize, after: usize) -> Self {
+        let before = before.min(self.count);
+        let made = (before, after.min(self.count - before));
+        let mut it = Self { made, ..self };
+        it.made_bytes = it.runs().filter(|(_, is_made)| *is_made).map(|(run, _)| it.bytes_of(run)).sum();
+        it
+    }
+
+    /// The runs of samples that stand together, and whether they are made.
+    fn runs(&self) -> impl Iterator<Item = (Range<usize>, bool)> + use<I> {
+        let (before, after) = self.made;
+        let last = self.count - after;
+        let runs = [(0..before, true), (before..last, false), (last..self.count, true)];
+        let is_empty = self.count == 0;
+        runs.into_iter().filter(move |(run, is_made)| !run.is_empty() || is_empty && !is_made)
+    }
+
+    fn of(&self, run: Range<usize>) -> impl Iterator<Item = FragmentSample> {
+        self.samples.clone().skip(run.start).take(run.len())
+    }
+
+    fn bytes_of(&self, run: Range<usize>) -> usize {
+        self.of(run).map(|sample| sample.size as usize).sum()
     }
 
     fn traf_size(&self) -> usize {
-        BOX_HEADER + self.tfhd_size() + TFDT_SIZE + self.trun_size()
+        let runs: usize = self.runs().map(|(run, _)| self.trun_size(run.start == 0, run.len())).sum();
+        BOX_HEADER + self.tfhd_size() + TFDT_SIZE + runs
     }
 
     fn tfhd_size(&self) -> usize {
         FULL_BOX_HEADER + 4 + 4 + if self.duration.is_some() { 4 } else { 0 }
     }
 
-    fn trun_size(&self) -> usize {
-        let first_flags = if self.flags == SampleFlags::FirstSync { 4 } else { 0 };
+    fn trun_size(&self, is_first: bool, count: usize) -> usize {
+        let first_flags = if is_first && self.flags == SampleFlags::FirstSync { 4 } else { 0 };
         let fields = 1
             + usize::from(self.duration.is_none())
             + usize::from(self.flags == SampleFlags::Each)
             + usize::from(self.has_composition_offsets);
-        FULL_BOX_HEADER + 4 + 4 + first_flags + self.count * fields * 4
+        FULL_BOX_HEADER + 4 + 4 + first_flags + count * fields * 4
     }
 
-    /// Writes the `traf`. Its first sample is `data_offset` bytes after the start of the `moof`.
-    fn write(&self, out: &mut BoxWriter, data_offset: usize) {
+    /// Writes the `traf`. Its first sample that is made is `made_offset` bytes after the start of the `moof`, its first other
+    /// one `data_offset` bytes.
+    fn write(&self, out: &mut BoxWriter, mut made_offset: usize, data_offset: usize) {
         out.header(*b"traf", self.traf_size());
         self.write_tfhd(out);
         out.full_header(*b"tfdt", TFDT_SIZE, 1, 0);
         out.u64(self.decode_time);
-        self.write_trun(out, data_offset);
+        for (run, is_made) in self.runs() {
+            self.write_trun(out, if is_made { made_offset } else { data_offset }, run.clone());
+            made_offset += if is_made { self.bytes_of(run) } else { 0 };
+        }
     }
 
     fn write_tfhd(&self, out: &mut BoxWriter) {
@@ -185,23 +240,24 @@ impl<I: Iterator<Item = FragmentSample> + Clone> TrackFragment<I> {
         out.u32(if self.flags == SampleFlags::Sync { SYNC_SAMPLE } else { OTHER_SAMPLE });
     }
 
-    fn write_trun(&self, out: &mut BoxWriter, data_offset: usize) {
+    fn write_trun(&self, out: &mut BoxWriter, data_offset: usize, run: Range<usize>) {
+        let has_first_flags = run.start == 0 && self.flags == SampleFlags::FirstSync;
         let mut flags = TRUN_DATA_OFFSET | TRUN_SIZE;
         for (is_there, flag) in [
-            (self.flags == SampleFlags::FirstSync, TRUN_FIRST_FLAGS),
+            (has_first_flags, TRUN_FIRST_FLAGS),
             (self.duration.is_none(), TRUN_DURATION),
             (self.flags == SampleFlags::Each, TRUN_FLAGS),
             (self.has_composition_offsets, TRUN_COMPOSITION),
         ] {
             flags |= if is_there { flag } else { 0 };
         }
-        out.full_header(*b"trun", self.trun_size(), 0, flags);
-        out.u32(self.count as u32);
+        out.full_header(*b"trun", self.trun_size(run.start == 0, run.len()), 0, flags);
+        out.u32(run.len() as u32);
         out.u32(data_offset as u32);
-        if self.flags == SampleFlags::FirstSync {
+        if has_first_flags {
             out.u32(SYNC_SAMPLE);
         }
-        for sample in self.samples.clone() {
+        for sample in self.of(run) {
             if self.duration.is_none() {
                 out.u32(sample.duration);
             }

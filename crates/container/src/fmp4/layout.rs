@@ -1,5 +1,7 @@
 //! The layout of a recording's segment before its samples are read: its head, and where in the file its samples are. Sans-IO.
 //!
+//! Sound that is not in the file, because it is coded here or is silence, is the end of the head.
+//!
 //! All times are those of the recording. An edit list takes away the priming of sound and the delay of B pictures.
 
 use bytes::{Bytes, BytesMut};
@@ -66,19 +68,16 @@ pub fn layout(parts: &[TrackPart<'_>], number: u32) -> SegmentLayout {
 }
 
 /// The same with the samples of some parts: `coded` has those of a part at the part's index, or nothing where they are in the
-/// file. They stand before all others, as the end of the head.
+/// file. A part that [turns silent](TrackPart::turns_silent) must be there: Chromium takes the runs of a track in the order of
+/// their data, not in the order of the boxes, and silence is before what is in the file.
 pub fn layout_with(parts: &[TrackPart<'_>], coded: &[Vec<Bytes>], number: u32) -> SegmentLayout {
     let is_alone = parts.len() == 1;
-    let coded_of = |index: usize| coded.get(index).filter(|frames| !frames.is_empty()).map(Vec::as_slice);
-    // Stable: the order of tracks is kept among those that are in the file.
-    let mut order: Vec<usize> = (0..parts.len()).collect();
-    order.sort_by_key(|&index| coded_of(index).is_none());
-    let track = |&index: &usize| {
-        Some(parts.get(index)?.fragment(index as u32 + 1, is_alone, coded_of(index).unwrap_or_default()))
-    };
-    let tracks: Vec<_> = order.iter().filter_map(track).collect();
+    let coded_of = |index: usize| coded.get(index).map_or(&[][..], Vec::as_slice);
+    let places = || parts.iter().enumerate();
+    let tracks: Vec<_> =
+        places().map(|(index, part)| part.fragment(index as u32 + 1, is_alone, coded_of(index))).collect();
     let mut head = fragment_head(number, tracks.iter());
-    let frames: Vec<&Bytes> = order.iter().filter_map(|&index| coded_of(index)).flatten().collect();
+    let frames: Vec<&Bytes> = places().flat_map(|(index, part)| part.made(coded_of(index))).collect();
     if !frames.is_empty() {
         let mut whole =
             BytesMut::with_capacity(head.len() + frames.iter().map(|frame| frame.len()).sum::<usize>());
@@ -88,12 +87,25 @@ pub fn layout_with(parts: &[TrackPart<'_>], coded: &[Vec<Bytes>], number: u32) -
         }
         head = whole.freeze();
     }
-    let in_file = parts.iter().enumerate().filter(|(index, _)| coded_of(*index).is_none());
+    let in_file = places().filter(|(index, _)| coded_of(*index).is_empty());
     let extents = in_file.flat_map(|(_, part)| part.track.samples.extents(part.from, part.to)).collect();
     SegmentLayout { head, extents }
 }
 
 impl<'a> TrackPart<'a> {
+    /// Whether it goes on from sound that is in the file to silence that is not.
+    pub fn turns_silent(self) -> bool {
+        let (before, after) = self.track.samples.silent(self.from, self.to);
+        after > 0 && before + after < self.to.min(self.track.samples.count()) - self.from
+    }
+
+    /// Its samples that are not in the file.
+    fn made(self, coded: &'a [Bytes]) -> impl Iterator<Item = &'a Bytes> {
+        let TrackPart { track, from, to } = self;
+        let (before, after) = if coded.is_empty() { track.samples.silent(from, to) } else { (0, 0) };
+        coded.iter().chain(std::iter::repeat_n(&track.silence, (before + after) as usize))
+    }
+
     fn fragment(
         self,
         track_id: u32,
@@ -102,20 +114,27 @@ impl<'a> TrackPart<'a> {
     ) -> TrackFragment<impl Iterator<Item = FragmentSample> + Clone + 'a> {
         let TrackPart { track, from, to } = self;
         let lift = track.lift;
-        let early = if is_alone && from == track.begin { track.early } else { 0 };
-        let longer = u32::try_from(early).unwrap_or(0);
+        let before_zero = track.origin.min(0).saturating_neg();
+        let decode_time = track.samples.decode_time(from).saturating_add_signed(before_zero);
+        // The first picture is decoded earlier; as far as that would be before zero, its composition offset is less.
+        let early = if is_alone && from == track.begin { u32::try_from(track.early).unwrap_or(0) } else { 0 };
+        let longer = u32::try_from(decode_time.min(early.into())).unwrap_or(0);
+        let decode_time = decode_time.saturating_sub(longer.into());
         let sample = move |(index, SampleInfo { size, duration, composition, sync }): (usize, SampleInfo)| {
+            let (longer, sooner) = if index == 0 { (longer, early - longer) } else { (0, 0) };
             FragmentSample {
                 size: coded.get(index).map_or(size, |frame| frame.len() as u32),
-                duration: if index == 0 { duration.saturating_add(longer) } else { duration },
-                composition_offset: (i64::from(composition) + lift) as u32,
+                duration: duration.saturating_add(longer),
+                composition_offset: ((i64::from(composition) + lift) as u32).saturating_sub(sooner),
                 sync,
             }
         };
-        let before_zero = track.origin.min(0).saturating_neg();
-        let decode_time = track.samples.decode_time(from).saturating_add_signed(before_zero);
-        let decode_time = decode_time.saturating_sub(longer.into());
-        TrackFragment::new(track_id, decode_time, track.samples.range(from, to).enumerate().map(sample))
+        let samples = track.samples.range(from, to).enumerate().map(sample);
+        let (before, after) = match coded.len() {
+            0 => track.samples.silent(from, to),
+            count => (u32::try_from(count).unwrap_or(u32::MAX), 0),
+        };
+        TrackFragment::new(track_id, decode_time, samples).with_made(before as usize, after as usize)
     }
 }
 

@@ -64,6 +64,38 @@ fn a_head_byte_by_byte() {
     assert_eq!(&head[..], expected);
 }
 
+#[test]
+fn samples_that_are_made_stand_first_in_the_data() {
+    let sample =
+        |(size, duration): (u32, u32)| FragmentSample { size, duration, composition_offset: 0, sync: true };
+    let picture = TrackFragment::new(1, 0, [(300, 6000)].iter().copied().map(sample));
+    let frames = [(5, 1024), (40, 1024), (41, 1000), (6, 1024)];
+    let sound = TrackFragment::new(2, 1024, frames.iter().copied().map(sample));
+    let head = fragment_head(9, [picture, sound.with_made(1, 1)].iter());
+    #[rustfmt::skip]
+    let expected: &[u8] = &[
+        0, 0, 0, 240, b'm', b'o', b'o', b'f',
+        0, 0, 0, 16, b'm', b'f', b'h', b'd', 0, 0, 0, 0, 0, 0, 0, 9,
+        // The picture comes after the 11 bytes that are made.
+        0, 0, 0, 76, b't', b'r', b'a', b'f',
+        0, 0, 0, 24, b't', b'f', b'h', b'd', 0, 2, 0, 0x28, 0, 0, 0, 1, 0, 0, 0x17, 0x70, 2, 0, 0, 0,
+        0, 0, 0, 20, b't', b'f', b'd', b't', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 24, b't', b'r', b'u', b'n', 0, 0, 2, 0x01, 0, 0, 0, 1, 0, 0, 1, 3, 0, 0, 1, 0x2c,
+        // Of the sound the first sample is made, the next two are in the file, the last is made.
+        0, 0, 0, 140, b't', b'r', b'a', b'f',
+        0, 0, 0, 20, b't', b'f', b'h', b'd', 0, 2, 0, 0x20, 0, 0, 0, 2, 2, 0, 0, 0,
+        0, 0, 0, 20, b't', b'f', b'd', b't', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0,
+        0, 0, 0, 28, b't', b'r', b'u', b'n', 0, 0, 3, 0x01, 0, 0, 0, 1, 0, 0, 0, 248,
+        0, 0, 4, 0, 0, 0, 0, 5,
+        0, 0, 0, 36, b't', b'r', b'u', b'n', 0, 0, 3, 0x01, 0, 0, 0, 2, 0, 0, 2, 0x2f,
+        0, 0, 4, 0, 0, 0, 0, 40, 0, 0, 3, 0xe8, 0, 0, 0, 41,
+        0, 0, 0, 28, b't', b'r', b'u', b'n', 0, 0, 3, 0x01, 0, 0, 0, 1, 0, 0, 0, 253,
+        0, 0, 4, 0, 0, 0, 0, 6,
+        0, 0, 1, 0x90, b'm', b'd', b'a', b't',
+    ];
+    assert_eq!(&head[..], expected);
+}
+
 /// A movie fragment as the other parser reads it.
 fn moof(head: &[u8]) -> MoofBox {
     let mut bytes = Cursor::new(head);

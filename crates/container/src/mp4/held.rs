@@ -9,11 +9,9 @@
 use super::edits::FINE;
 use super::movie::Movie;
 use super::samples::{Sample, SampleTable};
-use super::ticks::rescale;
+use super::ticks::{UNNOTICED_MS, rescale};
 use super::track::MovieTrack;
 
-/// Shorter differences between picture and sound are what every encoder leaves, in milliseconds.
-const UNNOTICED_MS: i64 = 200;
 /// Most pictures of a group that is repeated, and most bytes.
 const GROUP_MAX: u32 = 600;
 const GROUP_BYTES_MAX: u64 = 8 << 20;
@@ -32,6 +30,9 @@ impl Movie {
         let (target, unnoticed) = (ticks(target_ms.max(100).into()), ticks(UNNOTICED_MS));
         let late = video.shown_at(video.begin);
         let late = if late - video.ticks(first).max(0) > unnoticed / 2 { late } else { 0 };
+        if late > 0 {
+            decode_later(video);
+        }
         let after = video.ticks(until) - video.shown_until();
         let after = if after > unnoticed { after } else { 0 };
         let copies: Vec<i64> = match late {
@@ -56,6 +57,25 @@ impl Movie {
         held.end(video, &group.unwrap_or_default(), after, &places);
         held.finish(video);
     }
+}
+
+/// Takes from the composition offsets what all have in common: pictures are decoded later by so much. A picture is not shown
+/// before its decode time, so the first one could not be shown earlier.
+fn decode_later(video: &mut MovieTrack) {
+    let old = &video.samples;
+    let common = (0..old.count()).map(|index| old.composition(index)).min().unwrap_or(0);
+    if common <= 0 {
+        return;
+    }
+    let mut samples = SampleTable::default();
+    for index in 0..old.count() {
+        let Some(sample) = old.get(index) else { return };
+        samples.resume_at(old.decode_time(index));
+        samples.push(Sample { composition: sample.composition - common, ..sample });
+    }
+    samples.shrink();
+    video.samples = samples;
+    video.origin -= i64::from(common);
 }
 
 /// Where segments begin, from number `first` on.

@@ -22,7 +22,7 @@ use super::left_out::{LeftOut, TrackKind};
 use super::sample_entry::TrackMedia;
 use super::samples::SampleBudget;
 use super::text_track::{TextContext, TextTrack};
-use super::ticks::FAR;
+use super::ticks::{FAR, UNNOTICED_MS};
 use super::track::{MovieTrack, TrackContext, TrackRead, is_one_of, mdhd};
 
 /// How many tracks are read.
@@ -33,6 +33,8 @@ const LEFT_OUT_MAX: usize = 100;
 const LONGEST: i64 = 31 * 86_400 * 1_000_000_000;
 /// What is said of a longer one.
 const TOO_LONG: &str = "it says that it lasts longer than any recording";
+/// Tracks whose fragments count from times that are farther apart do not have the same clock: an hour, in nanoseconds.
+const SAME_CLOCK: i64 = 3600 * 1_000_000_000;
 /// Frames of sound before presentation time zero that a decoder needs to be right at zero (Apple's encoder: 2112 samples).
 const PREROLL: u32 = 3;
 
@@ -220,11 +222,8 @@ impl Movie {
         let Some(lead) = self.video.as_ref().or(self.audio.first()) else { return Err(self.nothing(at)) };
         // Presentation time zero moves if a group of pictures begins before it, or if the file's times begin at a large number.
         let begin = if lead.is_video() { begin_of_pictures(lead) } else { 0 };
-        let start = lead.shown_at(begin);
-        let far = i64::from(lead.timescale);
-        let zero =
-            if lead.is_video() && start < 0 || self.is_fragmented() && start > far { start } else { 0 };
-        let zero = lead.nanos(zero);
+        let start = lead.nanos(lead.shown_at(begin));
+        let zero = if lead.is_video() && start < 0 { start } else { self.far_from_zero(start) };
         for track in self.video.iter_mut().chain(&mut self.audio) {
             track.origin = track.origin.saturating_add(track.ticks(zero)).clamp(-FAR, FAR);
             track.begin = if track.is_video() {
@@ -239,7 +238,9 @@ impl Movie {
         self.texts.retain(|text| text.samples.count() > 0);
         self.place_listed_chapters(zero);
         let fault = |track: &MovieTrack| match track {
-            _ if track.begin >= track.end => Some("its edit list shows none of its samples"),
+            _ if track.begin >= track.end || track.shown_until() <= 0 => {
+                Some("its edit list shows none of its samples")
+            }
             _ if track.nanos(track.shown_until()) > LONGEST => Some(TOO_LONG),
             _ => None,
         };
@@ -254,6 +255,19 @@ impl Movie {
             return Err(self.nothing(at));
         }
         Ok(self)
+    }
+
+    /// Where the presentation begins, in nanoseconds, if its fragments count from a large number; otherwise zero. The leading
+    /// track begins at `start`.
+    fn far_from_zero(&self, start: i64) -> i64 {
+        let timed = self.audio.iter().filter(|track| track.fragments.base.is_some());
+        // A track that is noticeably earlier begins the presentation; others are cut off a little.
+        let earlier = timed
+            .map(|track| track.nanos(track.shown_at(0)))
+            .filter(|begin| (UNNOTICED_MS * 1_000_000..SAME_CLOCK).contains(&start.saturating_sub(*begin)));
+        let earlier = earlier.min();
+        let start = earlier.unwrap_or(start);
+        if self.is_fragmented() && start > 1_000_000_000 { start } else { 0 }
     }
 
     /// Lets the chapters of a list count from presentation time zero, which has moved by `zero` nanoseconds.

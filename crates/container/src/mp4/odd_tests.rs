@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::fmp4::layout::{TrackPart, init_of, layout};
 use super::super::fmp4::{FragmentSample, TrackFragment, fragment_head};
 use super::super::isobmff::{Boxes, put_box, put_full_box};
 use super::*;
@@ -505,4 +506,124 @@ fn the_first_picture_is_there_from_the_beginning() {
     assert_eq!((times[0], times[9], times[10], times.len()), (0, 54_000, 60_000, 310));
     let video = movie.video.as_ref().expect("a picture");
     assert!((0..11).all(|index| video.samples.is_sync(index)) && video.early == 0);
+}
+
+/// When each picture of a segment of its own is shown, in milliseconds: as a player reads it.
+fn shown_alone(movie: &Movie, from: u32, to: u32) -> Vec<i64> {
+    let video = movie.video.as_ref().expect("a picture");
+    let init = init_of(&[video]);
+    let moov = Boxes::new(&init, 0).map(|found| found.expect("sound")).find(|found| found.kind == *b"moov");
+    let moov = moov.expect("an index");
+    let mut read = Movie::parse(moov.whole, moov.at, u64::MAX).expect("it is played");
+    let segment = layout(&[TrackPart { track: video, from, to }], 1).head;
+    read.add_fragment(&segment, 1 << 20, u64::MAX).expect("sound");
+    // Media time counts from the first sample.
+    let read = read.video.as_ref().expect("a picture");
+    (0..read.samples.count()).map(|index| read.nanos(read.shown_at(index)) / 1_000_000).collect()
+}
+
+/// The fixture with these composition offsets, each for so many pictures, and these edits of its picture.
+fn with_compositions(rows: &[[u32; 2]], edits: &[(u32, i32, u16)]) -> Movie {
+    let with_edits = edited(&moov().0, PICTURE, *b"edts", |body| *body = edit_list(edits));
+    read(&edited(&with_edits, PICTURE, *b"stbl", |body| {
+        let rows = words(&rows.concat());
+        put_full_box(body, *b"ctts", 0, 0, |out| {
+            out.extend((rows.len() as u32 / 8).to_be_bytes());
+            out.extend(rows);
+        });
+    }))
+}
+
+#[test]
+fn pictures_that_are_all_shown_later_than_they_are_decoded_are_late() {
+    let mut movie = with_compositions(&[[300, 15_360]], &[(20_000, 0, 1)]);
+    // The edit ends after 20 s of media, of which the first is empty.
+    assert_eq!((shown(&movie)[0], shown(&movie).len()), (1000, 285));
+    movie.hold_pictures(4000);
+    let video = movie.video.as_ref().expect("a picture");
+    assert_eq!((shown(&movie)[0], shown(&movie).len(), video.early), (1000, 285, 15_360));
+    assert!(!video.samples.has_compositions());
+    assert_eq!(shown_alone(&movie, 0, 4), [0, 1066, 1133, 1200]);
+    assert_eq!(shown_alone(&movie, 30, 32), [3000, 3066]);
+}
+
+#[test]
+fn a_late_picture_is_there_from_zero_on_whatever_its_order() {
+    // A picture, then pairs of which the second is shown first.
+    let group = || std::iter::once([1, 1024]).chain([[1, 2048], [1, 0]].repeat(14)).chain([[1, 1024]]);
+    let rows: Vec<[u32; 2]> = (0..10).flat_map(|_| group()).collect();
+    let mut movie = with_compositions(&rows, &[(2000, -1, 1), (20_000, 1024, 1)]);
+    movie.hold_pictures(4000);
+    let times = shown(&movie);
+    assert_eq!(times[..5], [2000, 2133, 2066, 2266, 2200]);
+    let alone = shown_alone(&movie, 0, 30);
+    assert_eq!((alone[0], &alone[1..]), (0, &times[1..30]));
+}
+
+#[test]
+fn a_fragmented_recording_begins_with_its_earliest_track() {
+    let plain = read(&moov().0);
+    let tracks = [plain.video.as_ref().expect("a picture"), &plain.audio[0]];
+    let init = init_of(&tracks);
+    let moov = Boxes::new(&init, 0).map(|found| found.expect("sound")).find(|found| found.kind == *b"moov");
+    let moov = moov.expect("an index");
+    let late = |picture_ms: u64, sound_ms: u64| {
+        let mut movie = Movie::parse(moov.whole, moov.at, u64::MAX).expect("sound");
+        for (number, (track, ms)) in (1..).zip(tracks.iter().zip([picture_ms, sound_ms])) {
+            let sample = FragmentSample { size: 100, duration: 1024, composition_offset: 0, sync: true };
+            let at = ms * u64::from(track.timescale) / 1000;
+            let fragment = TrackFragment::new(number, at, std::iter::repeat_n(sample, 60));
+            movie.add_fragment(&fragment_head(1, [fragment].iter()), 1 << 20, u64::MAX).expect("sound");
+        }
+        let movie = movie.finish(0).expect("it is played");
+        let start = |track: &MovieTrack| track.nanos(track.shown_at(0)) / 1_000_000;
+        (movie.video.as_ref().map(start), movie.audio.first().map(start))
+    };
+    // A frame of priming is before zero.
+    assert_eq!(late(2000, 0), (Some(2000), Some(-21)));
+    assert_eq!(late(1_002_000, 1_000_000), (Some(2021), Some(0)));
+    assert_eq!(late(1_000_000, 1_002_000), (Some(0), Some(1978)));
+    // As an encoder leaves it: the picture is zero.
+    assert_eq!(late(1_000_000, 999_900), (Some(0), Some(-121)));
+    // Clocks that have nothing to do with each other.
+    assert_eq!(late(1_700_000_000_000, 0), (Some(0), None));
+}
+
+#[test]
+fn sound_whose_edit_begins_behind_its_end_is_left_out() {
+    let movie = with(SOUND, *b"edts", |body| *body = edit_list(&[(6000, 48_000 * 3600, 1)]));
+    assert!(movie.audio.is_empty() && movie.video.is_some());
+    assert_eq!(reasons(&movie), "track 2 (sound): its edit list shows none of its samples");
+}
+
+#[test]
+fn a_track_that_does_not_say_what_it_is_is_told() {
+    let (moov, ..) = moov();
+    let moov = Boxes::new(&moov, 0).next().expect("a box").expect("sound");
+    let edited = track_rewritten(&moov, SOUND, &mut |kind, body| {
+        if *kind == *b"trak" {
+            // Its header alone.
+            let tkhd = Boxes::new(body, 0)
+                .flatten()
+                .find(|found| found.kind == *b"tkhd")
+                .map(|it| it.whole.to_vec());
+            *body = tkhd.expect("a header");
+        }
+    });
+    let movie = read(&edited);
+    assert!(movie.audio.is_empty() && movie.video.is_some());
+    assert_eq!(movie.left_out.len(), 1, "{}", reasons(&movie));
+    assert!(reasons(&movie).starts_with("track 2 ("), "{}", reasons(&movie));
+}
+
+#[test]
+fn sound_without_a_timescale_counts_samples() {
+    let movie = with(SOUND, *b"mdhd", |body| put(body, 12, 0));
+    let sound = movie.audio.first().expect("sound");
+    assert_eq!((sound.timescale, movie.duration_nanos() / 1_000_000_000), (48_000, 20));
+    assert!(
+        reasons(&movie).starts_with("track 2 (sound): box mdhd: its timescale is zero"),
+        "{}",
+        reasons(&movie)
+    );
 }

@@ -1,10 +1,14 @@
 //! A track's sample table in little memory: about 10 bytes per picture and 3 per frame of sound.
 //!
 //! Sans-IO. Samples are pushed in decode order, from the tables of a `moov` or from fragments. Times are kept as runs of
-//! equal durations, sizes in 16 bits if they fit, positions as one number per chunk. What does not belong here: boxes, and
-//! what presentation time means ([`Movie`](super::movie::Movie)).
+//! equal durations, sizes in 16 bits if they fit, positions as one number per chunk. Of silence before and after the sound of
+//! a file there are only the numbers of its samples. What does not belong here: boxes, and what presentation time means
+//! ([`Movie`](super::movie::Movie)).
+
+mod silence;
 
 use super::compact::{Compositions, PackedChunks, Sizes};
+use silence::SilentSamples;
 
 /// As many samples as all tracks of a recording of a week have. A file that claims more would take too much memory and time.
 const SAMPLES_MAX: u32 = 50_000_000;
@@ -73,6 +77,7 @@ pub struct SampleTable {
     chunks: PackedChunks,
     end: u64,
     next: Option<u64>,
+    silent: Option<SilentSamples>,
 }
 
 /// A run of samples with the same duration.
@@ -149,8 +154,9 @@ impl SampleTable {
     /// Sample number `index`, as it was pushed.
     pub fn get(&self, index: u32) -> Option<Sample> {
         // An empty sample is nowhere, and is found nowhere.
-        let (chunk, first, _) = self.chunks.of(index)?;
-        let before: u64 = (first..index).map(|index| u64::from(self.size(index))).sum();
+        let place = self.in_file(index)?;
+        let (chunk, first, _) = self.chunks.of(place)?;
+        let before: u64 = (first..place).map(|place| u64::from(self.sizes.get(place))).sum();
         Some(Sample {
             offset: chunk + before,
             size: self.size(index),
@@ -195,7 +201,11 @@ impl SampleTable {
 
     /// Size of a sample in bytes; 0 past the end.
     pub fn size(&self, index: u32) -> u32 {
-        self.sizes.get(index)
+        match self.silent {
+            None => self.sizes.get(index),
+            Some(_) if index >= self.count => 0,
+            Some(silent) => self.in_file(index).map_or(silent.size, |place| self.sizes.get(place)),
+        }
     }
 
     /// Decode time of a sample, in ticks; past the end, that of [`Self::end`].
@@ -277,16 +287,20 @@ impl SampleTable {
         low
     }
 
-    /// Where in the file the samples `from..to` are, in order. Samples that follow each other directly are joined.
+    /// Where in the file the samples `from..to` are, in order. Samples that follow each other directly are joined; silent ones
+    /// are nowhere.
     pub fn extents(&self, from: u32, to: u32) -> Vec<Extent> {
         let mut extents: Vec<Extent> = Vec::new();
-        let mut at = from;
-        let to = to.min(self.count);
+        let (before, after) = self.silent(from, to);
+        let lead = self.silent.map_or(0, |silent| silent.before);
+        let mut at = (from + before).saturating_sub(lead);
+        let to = (to.min(self.count) - after.min(to)).saturating_sub(lead);
         while at < to {
             let Some((chunk_start, first, chunk_end)) = self.chunks.of(at) else { break };
             let chunk_end = chunk_end.min(to);
-            let skipped: u64 = (first..at).map(|index| u64::from(self.size(index))).sum();
-            let len: u64 = (at..chunk_end).map(|index| u64::from(self.size(index))).sum();
+            let size = |place: u32| u64::from(self.sizes.get(place));
+            let skipped: u64 = (first..at).map(size).sum();
+            let len: u64 = (at..chunk_end).map(size).sum();
             let offset = chunk_start + skipped;
             match extents.last_mut() {
                 Some(last) if last.offset + last.len == offset => last.len += len,

@@ -1,5 +1,8 @@
 //! Converts between timescales.
 
+/// Shorter differences between picture and sound are what every encoder leaves, in milliseconds.
+pub const UNNOTICED_MS: i64 = 200;
+
 /// Larger media times, in ticks, are cut to this, so that the sum of two of them does not overflow.
 pub(super) const FAR: i64 = 1 << 60;
 

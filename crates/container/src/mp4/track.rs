@@ -44,6 +44,8 @@ pub struct MovieTrack {
     pub end: u32,
     /// By how many ticks the first picture is shown earlier where pictures are sent without sound.
     pub early: i64,
+    /// The bytes of a sample that is silent and not in the file; empty if there is none.
+    pub silence: Bytes,
     /// Media time at which the edit ends, in ticks, if it does.
     pub(super) until: Option<i64>,
     /// What its fragments need to know of it.
@@ -85,10 +87,12 @@ impl MovieTrack {
         let kind = label.kind;
         let id = trak.child(*b"tkhd").ok().flatten().and_then(|tkhd| track_id(&tkhd).ok());
         let track_id = id.map_or(0, |(id, _)| id);
-        if matches!(kind, TrackKind::Text | TrackKind::Other) || label.is_auxiliary {
-            return TrackRead::Passed;
-        }
         let left_out = |reason: String| TrackRead::LeftOut(LeftOut { track_id, kind, reason });
+        if matches!(kind, TrackKind::Text | TrackKind::Other) || label.is_auxiliary {
+            // Of a track that does not say what it is, it may have been a picture or sound.
+            let unknown = trak.need(*b"mdia").err().filter(|_| kind == TrackKind::Other);
+            return unknown.map_or(TrackRead::Passed, |fault| left_out(fault.to_string()));
+        }
         match Self::played(trak, label, context) {
             Ok(Ok(read)) => read,
             Ok(Err(reason)) => left_out(reason),
@@ -117,8 +121,13 @@ impl MovieTrack {
             Err(reason) => return Ok(Err(reason)),
         };
         let (said, language) = mdhd(&mdia.need(*b"mdhd")?)?;
-        // As ffmpeg does: without a timescale of its own a track has the movie's.
-        let timescale = if said == 0 { context.movie_timescale } else { said };
+        // Without a timescale of its own sound counts samples, as nearly all sound does; pictures have the movie's, as ffmpeg
+        // has it.
+        let timescale = match played.coding.media {
+            _ if said > 0 => said,
+            TrackMedia::Audio { sample_rate, .. } if sample_rate > 0 => sample_rate,
+            _ => context.movie_timescale,
+        };
         let is_video = matches!(played.coding.media, TrackMedia::Video { .. });
         let TrackContext { file_len, budget, .. } = context;
         let unit = played.coding.packets.as_ref().and_then(PacketSound::unit);
@@ -129,6 +138,11 @@ impl MovieTrack {
             None => tables::read_samples(&stbl, *file_len, budget, Some(&played), is_video)?,
         };
         let mut doubts = read.doubts();
+        if said == 0 {
+            doubts.push(format!(
+                "box mdhd: its timescale is zero; its times are taken for {timescale} a second"
+            ));
+        }
         let (coding, same) = played.into_parts();
         let mut track = Self {
             id,
@@ -143,6 +157,7 @@ impl MovieTrack {
             lift: 0,
             begin: 0,
             early: 0,
+            silence: Bytes::new(),
             until: None,
             fragments: FragmentState { same, ..FragmentState::default() },
         };

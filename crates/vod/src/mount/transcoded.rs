@@ -1,5 +1,7 @@
-//! Segments and batches with sound that is coded here: packets are read on threads that may wait, coded in the workshop on
-//! account of the asker, and kept. A block is coded once, however many ask for it.
+//! Segments and batches with sound that is not in the file.
+//!
+//! Sound that is coded here: packets are read on threads that may wait, coded in the workshop on account of the asker, and
+//! kept. A block is coded once, however many ask for it. Silence: the same frame as often as it is needed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,33 +16,56 @@ use crate::fault::VodFault;
 use crate::names::TrackSelection;
 use crate::recording::Recording;
 use crate::transcode::BLOCK;
-use amphi_container::fmp4::layout::{SegmentLayout, layout_with};
+use amphi_container::fmp4::layout::{SegmentLayout, TrackPart, layout_with};
 use amphi_sound::CodedFrames;
 
+/// Most bytes of sound that are read to be followed by silence: more than any sound of ten minutes has.
+const SOUND_MAX: u64 = 32 << 20;
+
 impl Mount {
-    /// The segment of the samples `from..to` of `kind`, with sound that is coded here.
-    pub(super) async fn segment_transcoded(
+    /// The segment of the samples of `kind` that `cut` finds, kept as `name`.
+    pub(super) async fn laid_out(
         &self,
         recording: &Arc<Recording>,
         kind: TrackSelection,
-        (from, to): (u32, u32),
+        name: String,
+        cut: impl FnOnce() -> Option<(u32, u32)> + Send,
     ) -> Result<Arc<SegmentLayout>, VodFault> {
-        let name = recording.names.segment(kind, from, to);
         if let Some(layout) = self.layouts.get(&name).await {
             return Ok(layout);
         }
-        let places: Vec<Range<u32>> =
-            recording.parts(kind, from, to)?.iter().map(|part| part.from..part.to).collect();
-        let mut coded = Vec::new();
-        for (index, place) in places.iter().enumerate() {
-            coded.push(match recording.sound_source_of(kind, index) {
-                Some(sound) => self.frames(recording, sound, place.clone()).await?,
+        let (from, to) = cut().ok_or(VodFault::Gone)?;
+        let parts = recording.parts(kind, from, to)?;
+        let mut made = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            made.push(match recording.sound_source_of(kind, index) {
+                Some(sound) => self.frames(recording, sound, part.from..part.to).await?,
+                None if part.turns_silent() => self.frames_and_silence(recording, *part).await?,
                 None => Vec::new(),
             });
         }
-        let layout = Arc::new(layout_with(&recording.parts(kind, from, to)?, &coded, from));
+        let layout = Arc::new(layout_with(&parts, &made, from));
         self.layouts.insert(name, Arc::clone(&layout)).await;
         Ok(layout)
+    }
+
+    /// The frames of a part that ends with silence; none where they are too large.
+    async fn frames_and_silence(
+        &self,
+        recording: &Arc<Recording>,
+        TrackPart { track, from, to }: TrackPart<'_>,
+    ) -> Result<Vec<Bytes>, VodFault> {
+        if track.samples.bytes(from, to) > SOUND_MAX {
+            return Ok(Vec::new());
+        }
+        let mut bytes = self.read_part(recording, track.samples.extents(from, to)).await?;
+        let frame = |index: u32| {
+            if track.samples.is_silent(index) {
+                return track.silence.clone();
+            }
+            bytes.split_to(bytes.len().min(track.samples.size(index) as usize))
+        };
+        Ok((from..to).map(frame).collect())
     }
 
     /// The frames `range` of sound track number `index`, which is coded here.
@@ -94,11 +119,13 @@ impl Mount {
         let made: Vec<(usize, u32)> = samples
             .iter()
             .filter_map(|sample| match sample.kind {
-                TrackSelection::Sound(index) => Some((index, sample.coded?)),
+                TrackSelection::Sound(index) if recording.sound_source(index).is_some() => {
+                    Some((index, sample.coded?))
+                }
                 _ => None,
             })
             .collect();
-        if rest.is_none() && made.is_empty() {
+        if rest.is_none() && samples.iter().all(|sample| sample.coded.is_none()) {
             return Ok((samples, first));
         }
         let mut bytes = BytesMut::with_capacity(layout.total_len() as usize);
@@ -119,6 +146,15 @@ impl Mount {
                 let Some(frame) = frames.get(number.wrapping_sub(from) as usize) else { continue };
                 let begin = bytes.len();
                 bytes.extend_from_slice(frame);
+                sample.place = begin..bytes.len();
+            }
+        }
+        for sample in &mut samples {
+            let TrackSelection::Sound(index) = sample.kind else { continue };
+            let Some(track) = recording.movie.audio.get(index) else { continue };
+            if sample.coded.is_some_and(|number| track.samples.is_silent(number)) {
+                let begin = bytes.len();
+                bytes.extend_from_slice(&track.silence);
                 sample.place = begin..bytes.len();
             }
         }

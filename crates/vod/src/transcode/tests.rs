@@ -98,13 +98,21 @@ fn heard(bytes: &[u8]) -> (i64, Vec<f64>) {
     let read = std::fs::File::open(file.path()).expect("there");
     let movie = reading::index(&read, bytes.len() as u64, "a.mp4").expect("sound");
     let track = movie.audio.first().expect("a track");
+    let frames = (0..track.samples.count()).map(|index| {
+        let extent = track.samples.extents(index, index + 1)[0];
+        &bytes[extent.offset as usize..(extent.offset + extent.len) as usize]
+    });
+    (track.shown_at(0), decoded(track, frames))
+}
+
+/// What is heard of frames of AAC: the first channel.
+fn decoded<'a>(track: &Track, frames: impl Iterator<Item = &'a [u8]>) -> Vec<f64> {
     let config = track.coding.aac().expect("AAC");
     let mut decoder = Decoder::new(Transport::Raw);
     decoder.config_raw(&config.to_bytes()).expect("a configuration");
     let mut out = Vec::new();
-    for index in 0..track.samples.count() {
-        let extent = track.samples.extents(index, index + 1)[0];
-        decoder.fill(&bytes[extent.offset as usize..(extent.offset + extent.len) as usize]).expect("taken");
+    for frame in frames {
+        decoder.fill(frame).expect("taken");
         let mut pcm = [0; 4096];
         decoder.decode_frame(&mut pcm).expect("decoded");
         let info = decoder.stream_info();
@@ -114,7 +122,7 @@ fn heard(bytes: &[u8]) -> (i64, Vec<f64>) {
         );
     }
     out.drain(..decoder.stream_info().outputDelay as usize);
-    (track.shown_at(0), out)
+    out
 }
 
 /// By how much what is heard differs from `meant` between two presentation times.
@@ -155,7 +163,41 @@ async fn sound_that_begins_late_is_late() {
     let late = i64::from(RATE) / 2;
     let off = worst(&heard, late + 4000..late + 6 * 48_000, |at| tone(at - late));
     assert!(off < 0.02, "off by {off}");
-    assert!((late - 2 * 1024..=late).contains(&heard.0), "the first frame is at {}", heard.0);
+    // Players get silence until then: not all begin where there is no sound.
+    assert_eq!(heard.0, -1024, "when the frame before the first one is");
+    assert!(worst(&heard, 0..late - 2048, |_| 0.0) < 0.001);
+}
+
+#[tokio::test]
+async fn sound_that_begins_late_or_ends_early_has_silence_around_it() {
+    // A second of sound from second 2 on; another track goes on to second 6.
+    let bytes = film(RATE, &[(2000, -1), (1000, 0)]);
+    let mut read = tempfile::tempfile().expect("a file");
+    std::io::Write::write_all(&mut read, &bytes).expect("written");
+    let mut movie = reading::index(&read, bytes.len() as u64, "a.mov").expect("sound");
+    let sound = movie.audio[0].coding.packets.clone().expect("packets");
+    let source = Arc::new(offered(&mut movie.audio[0], sound, 6_000_000_000).expect("a source"));
+    let track = &movie.audio[0];
+    assert_eq!((track.shown_at(0), track.shown_at(1)), (-1024, 0));
+    assert_eq!(track.shown_until(), 6 * i64::from(RATE));
+    let mut frames = Vec::new();
+    for block in 0..track.end.div_ceil(BLOCK) {
+        let mut plan = source.plan(block, track.end).expect("a plan");
+        let extents = std::mem::take(&mut plan.extents);
+        let packets: Vec<u8> = extents
+            .iter()
+            .flat_map(|it| &bytes[it.offset as usize..(it.offset + it.len) as usize])
+            .copied()
+            .collect();
+        let coded = plan.code(&packets).expect("coded");
+        frames.extend((0..BLOCK as usize).map(|place| coded.frame(place)).filter(|frame| !frame.is_empty()));
+    }
+    assert_eq!(frames.len() as u32, track.end);
+    let heard = decoded(track, frames.iter().map(|frame| &frame[..]));
+    let at = |seconds: f64| (seconds * f64::from(RATE)) as usize + 1024;
+    let loudest = |from, to| heard[at(from)..at(to)].iter().fold(0.0, |most: f64, it| most.max(it.abs()));
+    assert!(loudest(0.0, 1.95) < 0.001 && loudest(3.05, 5.9) < 0.001, "silence");
+    assert!(loudest(2.1, 2.9) > 0.4, "the tone");
 }
 
 #[tokio::test]
@@ -236,7 +278,7 @@ fn packets(
 
 fn source(mut track: Track) -> SoundSource {
     let sound = track.coding.packets.clone().expect("packets");
-    offered(&mut track, sound).expect("a source")
+    offered(&mut track, sound, 0).expect("a source")
 }
 
 #[test]

@@ -71,6 +71,49 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn silence_is_nowhere_and_all_else_where_it_was(
+        list in prop::collection::vec(sample(), 1..60), before in 0..9_u32, kept in 0..70_u32, after in 0..9_u32,
+        from in 0..90_u32, len in 0..90_u32,
+    ) {
+        let mut samples = SampleTable::default();
+        samples.resume_at(500);
+        for sample in &list {
+            samples.push(Sample { sync: true, composition: 0, ..*sample });
+        }
+        let plain = samples.clone();
+        let kept = kept.min(plain.count());
+        if before > 0 { samples.put_silence_before(before, 7, 100); }
+        if after > 0 { samples.put_silence_after(before + kept, after, 7, 100); }
+        let kept = if after > 0 { kept } else { plain.count() };
+        let silent = SampleInfo { size: 7, duration: 100, composition: 0, sync: true };
+        let expected: Vec<SampleInfo> = std::iter::repeat_n(silent, before as usize)
+            .chain(plain.range(0, kept))
+            .chain(std::iter::repeat_n(silent, after as usize))
+            .collect();
+        let all: Vec<SampleInfo> = samples.range(0, u32::MAX).collect();
+        prop_assert_eq!(&all, &expected);
+        let mut time = 500;
+        for (index, info) in (0..).zip(&all) {
+            prop_assert_eq!(samples.decode_time(index), time);
+            time += u64::from(info.duration);
+            prop_assert_eq!(samples.size(index), info.size);
+            let is_silent = !(before..before + kept).contains(&index);
+            prop_assert_eq!(samples.is_silent(index), is_silent);
+            prop_assert_eq!(samples.get(index), if is_silent { None } else { plain.get(index - before) });
+        }
+        prop_assert_eq!((samples.count() as usize, samples.end()), (all.len(), time));
+        let to = from + len;
+        let within = |index: u32| index.saturating_sub(before).min(kept);
+        prop_assert_eq!(samples.extents(from, to), plain.extents(within(from), within(to)));
+        let (first, last) = samples.silent(from, to);
+        let places = from..to.min(samples.count());
+        let count = |is_first: bool| places.clone().filter(|index| samples.is_silent(*index) && (*index < before) == is_first).count();
+        prop_assert_eq!((first as usize, last as usize), (count(true), count(false)));
+    }
+}
+
 #[test]
 fn two_hours_take_little_memory() {
     // 25 pictures and 47 frames of sound a second, as ffmpeg interleaves them.
