@@ -19,10 +19,11 @@
 //! | kind | `Cache-Control` | why |
 //! |---|---|---|
 //! | segment, initialization section | `public, max-age=31536000, immutable` | the name never means other bytes: *k* comes from the wall clock, the other name from a hash |
-//! | media playlist | `public, max-age=N, must-revalidate`, N whole seconds under half a cell | it changes every cell; for cells of 2 s N is 0: caches keep it and validate it with its `ETag` |
-//! | multivariant playlist | `public, max-age=2` | its figures change slowly |
-//! | media playlist of a recording | `public, max-age=10` | it changes when its file does |
-//! | a whole file | `no-cache` | asked for once |
+//! | media playlist, manifest | `public, max-age=N, must-revalidate`, N whole seconds under half a cell | it changes every cell; for cells of 2 s N is 0: caches keep it and validate it with its `ETag` |
+//! | multivariant playlist, manifest of a recording | `public, max-age=2` | their figures change slowly |
+//! | media playlist, subtitles, chapters and list of recordings | `public, max-age=10` | they change when a file does |
+//! | picture of a recording | `public, max-age=3600` | it takes decoding |
+//! | a whole file | `no-cache` | it is validated with its `ETag` and its date |
 //! | a page and its parts | `no-cache` | they are validated with their `ETag` |
 //! | everything else | `no-store` | a channel that is not there yet may be there in a second |
 //!

@@ -159,8 +159,10 @@ impl Unserved {
             Self::NotReady => "the channel is starting".into(),
             Self::Unplayable => "nothing of the recording can be played".into(),
             Self::Overwritten => "the recording was overwritten; open it again".into(),
+            Self::Missing => "there is no such recording".into(),
             // Nothing of the storage.
-            Self::Missing | Self::Later(_) | Self::Broken => "there is no such recording".into(),
+            Self::Later(_) => "the recording cannot be played yet; try again".into(),
+            Self::Broken => "the recording cannot be played".into(),
         }
     }
 }
@@ -178,10 +180,10 @@ mod tests {
             (Unserved::Stream, 404, Refusal::NotFound, "the channel has no stream of that name"),
             (denied, 403, Refusal::Forbidden, "not for you"),
             (Unserved::Missing, 404, Refusal::NotFound, "there is no such recording"),
-            (Unserved::Later(2), 503, Refusal::NotReady, "there is no such recording"),
+            (Unserved::Later(2), 503, Refusal::NotReady, "the recording cannot be played yet; try again"),
             (Unserved::Unplayable, 415, Refusal::Media, "nothing of the recording can be played"),
             (Unserved::Overwritten, 410, Refusal::NotFound, "the recording was overwritten; open it again"),
-            (Unserved::Broken, 500, Refusal::Media, "there is no such recording"),
+            (Unserved::Broken, 500, Refusal::Media, "the recording cannot be played"),
         ] {
             assert_eq!(
                 (fault.http().as_u16(), fault.rtsp(), &*fault.rtmp()),

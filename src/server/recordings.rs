@@ -1,7 +1,8 @@
 //! What of the recordings cannot be played as it is: looked for in the background, shown to operators.
 //!
-//! The files that SMIL files name are looked at, the newest first, one a second, so that faults are seen before a student
-//! sees them. Those that are reported are looked at again, so that a report goes away with its reason.
+//! SMIL files that cannot be read are looked at, and the files that the [`LOOKED_AT`] newest SMIL files of a mount name, one a
+//! second, so that faults are seen before a student sees them. Others are looked at when a viewer opens them. Those that are
+//! reported are looked at again, so that a report goes away with its reason.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,16 +80,18 @@ async fn again(mount: &Mount) {
     }
 }
 
-/// Looks at what SMIL files name.
+/// Looks at what SMIL files name, and at those that cannot be read: no list has them.
 async fn look(name: &str, mount: &Mount) {
-    let listed = match mount.list().await {
-        Ok(listed) => listed,
+    let listing = match mount.listing().await {
+        Ok(listing) => listing,
         Err(error) => return debug!(mount = name, %error, "recordings cannot be looked at"),
     };
-    let mut newest: Vec<_> = listed.iter().collect();
+    let mut newest: Vec<_> = listing.recordings.iter().collect();
     newest.sort_by(|one, other| other.modified.cmp(&one.modified));
-    for listed in newest.into_iter().take(LOOKED_AT) {
-        let Some(path) = listed.path.strip_prefix("smil:") else { continue };
+    let listed = newest.into_iter().take(LOOKED_AT).filter_map(|listed| listed.path.strip_prefix("smil:"));
+    let unreadable = listing.unreadable.iter().map(String::as_str).take(LOOKED_AT);
+    let paths: Vec<&str> = unreadable.chain(listed).collect();
+    for path in paths {
         pause(mount.look(&RecordingStream::Smil(path.to_owned())).await).await;
     }
 }
@@ -134,7 +137,8 @@ fn sentence(mount: &str, count: usize, named: &[RecordingReport]) -> Option<Stri
     let first = named.first()?;
     let lacks: Vec<String> = first.lacks.iter().map(|kind| format!("no {kind}")).collect();
     let lacks = if lacks.is_empty() { "nothing".to_owned() } else { lacks.join(" and ") };
-    let why = first.fault.clone().or_else(|| first.left_out.first().map(ToString::to_string));
+    let of_lacking = first.left_out.iter().find(|it| first.lacks.contains(&it.kind));
+    let why = first.fault.clone().or_else(|| of_lacking.map(ToString::to_string));
     let why = why.unwrap_or_default();
     // A fault names its file.
     let colon = if why.starts_with(&first.path) { String::new() } else { format!("{}: ", first.path) };
@@ -163,6 +167,7 @@ mod tests {
             is_unfinished: false,
             left_out: lacks.iter().map(left_out).collect(),
             lacks: lacks.to_vec(),
+            is_text: false,
         }
     }
 
@@ -175,6 +180,11 @@ mod tests {
             sentence("vod", 1, std::slice::from_ref(&silent)).as_deref(),
             Some("viewers get no sound of a recording of vod: a.mp4: track 2 (sound): alac is not decoded")
         );
+        let text = LeftOut { track_id: 3, kind: TrackKind::Text, reason: "it is cut off".to_owned() };
+        let left_out = [text].into_iter().chain(silent.left_out.clone()).collect();
+        let without_text = RecordingReport { left_out, ..silent.clone() };
+        let one = |report: &RecordingReport| sentence("vod", 1, std::slice::from_ref(report));
+        assert_eq!(one(&without_text), one(&silent), "what is lacking, though text is left out before it");
         assert_eq!(
             sentence("vod", 5, &[damaged, silent.clone(), silent]).as_deref(),
             Some(

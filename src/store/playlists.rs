@@ -122,6 +122,7 @@ fn picture_set(
         id: 0,
         content: ContentType::Video,
         language: None,
+        label: None,
         segment_alignment: true,
         representations: pictures.iter().filter_map(representation).collect(),
     })
@@ -140,6 +141,7 @@ fn sound_set(sound: StatedRung<'_>, grid: Grid, cells: &RangeInclusive<i64>) -> 
         id: 1,
         content: ContentType::Audio,
         language: Some("und".to_owned()),
+        label: None,
         segment_alignment: true,
         representations: vec![only],
     })

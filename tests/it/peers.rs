@@ -128,9 +128,11 @@ fn readers(server: &Server, channel: &str, folder: &Path) -> Vec<(String, Peer)>
     let rtsp = format!("rtsp://{media}/{channel}/live_240p");
     let hls = format!("http://{http}/{channel}/live_240p/playlist.m3u8");
     let rtsp_gst = |transport| {
-        // By default it shifts all times by its estimate of the sender's clock, which a busy machine disturbs.
+        // By default it shifts all times by its estimate of the sender's clock, which a busy machine disturbs. It places each
+        // stream by when its first packet comes, and moves it at the first sender report: on a busy machine by some
+        // milliseconds, which are spread here.
         format!(
-            "rtspsrc location={rtsp} protocols={transport} buffer-mode=none name=r r. ! application/x-rtp,media=video ! rtph264depay ! \
+            "rtspsrc location={rtsp} protocols={transport} buffer-mode=none max-ts-offset-adjustment=500000 name=r r. ! application/x-rtp,media=video ! rtph264depay ! \
              h264parse ! queue ! m. r. ! application/x-rtp,media=audio ! rtpmp4gdepay ! aacparse ! queue ! m."
         )
     };

@@ -128,6 +128,7 @@ fn every_task_is_ended_by_its_name_and_viewers_do_not_notice() {
         "port http",
         "port media",
         "portal",
+        "recordings",
         "rehearser",
         "report PS-Amphi_B",
         "signals",

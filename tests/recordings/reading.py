@@ -10,8 +10,9 @@ from operator import mul
 
 # Samples a second of sound that is compared.
 RATE = 16000
-# Bytes of sound that are kept: ten minutes. What begins at some absurd time would fill the disk with silence.
-BYTES_MAX = 600 * RATE * 2
+# Seconds of sound that are kept: half an hour. What begins at some absurd time would fill the disk with silence.
+SOUND_MAX = 1800
+BYTES_MAX = SOUND_MAX * RATE * 2
 WINDOW = RATE // 8
 
 
@@ -36,6 +37,15 @@ def picture_of(listed):
         if stream.get("codec_type") == "video" and not stream["disposition"].get("attached_pic"):
             return stream["index"]
     return None
+
+
+def longest_group(path, picture):
+    """Seconds between key frames at most: no segment can be shorter."""
+    done = subprocess.run(["ffprobe", "-v", "error", "-select_streams", str(picture), "-show_entries", "packet=pts_time,flags", "-of",
+                           "csv=p=0", str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    rows = [line.split(",") for line in done.stdout.splitlines() if line[:1].isdigit()]
+    times = [float(row[0]) for row in rows if "K" in row[1]] + [float(row[0]) for row in rows[-1:]]
+    return max((after - before for before, after in zip(times, times[1:])), default=0.0)
 
 
 def sounds_of(listed):
@@ -94,7 +104,7 @@ def _pcm(path, later):
     if sys.byteorder == "big":
         out.byteswap()
     if later > 0:
-        out = array.array("h", bytes(2 * round(min(later, 600) * RATE))) + out
+        out = array.array("h", bytes(2 * round(min(later, SOUND_MAX) * RATE))) + out
     elif later < 0:
         out = out[round(-later * RATE):]
     return out

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::Shared;
 use super::openapi::GuardResponses;
 
-/// A recording that cannot be played as it is.
+/// A media file that cannot be played as it is, or a SMIL file that is not obeyed in all it says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnplayedRecording {
     /// The mount's name.
@@ -26,18 +26,18 @@ pub struct UnplayedRecording {
     pub unfinished: bool,
     /// Of what viewers get nothing although the file has it: `picture`, `sound`.
     pub lacks: Vec<String>,
-    /// The tracks that are not played.
+    /// What is not played as it is in the file, track by track, or the values that are left out of a SMIL file.
     pub left_out: Vec<UnplayedTrack>,
 }
 
-/// A track that is not played.
+/// A track that is not played, or not all of it; or a value of a SMIL file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnplayedTrack {
-    /// `track_ID` in the file; 0 if it cannot be read.
+    /// `track_ID` in the file; 0 if it cannot be read, for a box of the file that is of no track, and for a SMIL file.
     pub track: u32,
     /// `picture`, `sound`, `text` or `other`.
     pub kind: String,
-    /// Why, in words.
+    /// Why, in words; of a SMIL file with the line.
     pub reason: String,
 }
 
@@ -52,8 +52,9 @@ impl RecordingWatch {
     }
 }
 
-/// What of the mounts' recordings cannot be played as it is, and why: of the files that viewers have opened, and of those
-/// that SMIL files name, the newest first, as far as they have been looked at since the start; at most 1000 of each mount.
+/// What of the mounts' recordings cannot be played as it is, and why: of the files that viewers have opened, of SMIL
+/// files that cannot be read, and of the files that the 500 newest SMIL files of each mount name, as far as they have been looked
+/// at since the start; at most 1000 of each mount. Files of subtitles are not among them: what of those cannot be read is in the log.
 #[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", responses(
     (status = 200, description = "By mount and path", body = Vec<UnplayedRecording>), GuardResponses,
 ))]

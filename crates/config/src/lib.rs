@@ -89,7 +89,7 @@ pub struct Server {
     pub wowza_rest_listen: String,
     /// Wowza's `/connectioncounts`; empty = off.
     pub wowza_counts_listen: String,
-    /// Where overrides and the last good schedule are kept.
+    /// Where overrides, the audit log, the last good schedule and the last rehearsal are kept.
     pub state_dir: PathBuf,
     /// Most connections of the media port and of plain HTTP together.
     pub connections: u32,
@@ -507,8 +507,8 @@ impl Default for Console {
 pub struct Pages {
     /// The site's name, shown above the list of channels.
     pub title: String,
-    /// The base URL under which viewers reach the plain HTTP port, for links in the console; empty = the host that the
-    /// console was opened under, with `http_listen`'s port.
+    /// The base URL under which viewers reach the plain HTTP port, for links in the console and in `now.json`; empty = the
+    /// host that the console was opened under, with `http_listen`'s port, and relative links.
     pub public_url: String,
     /// Origins whose pages may frame a player; `*` = all.
     pub embed_from: Vec<String>,

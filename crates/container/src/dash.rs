@@ -58,6 +58,8 @@ pub struct AdaptationSet {
     pub content: ContentType,
     /// Language tag (RFC 5646), if known.
     pub language: Option<String>,
+    /// What players call it in a menu (`Label`, §5.3.10), if it has a name.
+    pub label: Option<String>,
     /// Whether segments of all representations begin at the same times.
     pub segment_alignment: bool,
     /// Its representations, best first.

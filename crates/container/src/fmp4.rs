@@ -20,7 +20,7 @@ pub use layout::SegmentLayout;
 
 /// A part of the names of recorded segments, which caches keep for a year. Increase it with every change that turns the same
 /// samples into other bytes.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// `track_ID` of the picture in live segments.
 pub const VIDEO_TRACK_ID: u32 = 1;

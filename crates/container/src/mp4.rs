@@ -1,4 +1,8 @@
 //! Reads the index of an mp4 file: its tracks, where their samples are, and when they are shown (ISO/IEC 14496-12 §8).
+//!
+//! **Where to start.** `movie` has the contract. `track` reads a `trak`: `sample_entry` its coding, `tables` its samples, `edits`
+//! when they are shown. `fragmented` appends the samples of fragments, `text_track` and `chapters` read text, `held` puts a picture
+//! beside all sound. What is not played becomes a [`LeftOut`].
 
 mod chapters;
 mod compact;

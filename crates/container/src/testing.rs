@@ -1,6 +1,6 @@
 //! Files that lie, for tests of whoever reads them.
 
-use super::isobmff::{BoxRef, put_box, put_full_box};
+use super::isobmff::{BoxRef, Boxes, put_box, put_full_box};
 use super::mp4::{Sample, SampleTable, TextCoding, TextTrack};
 
 /// The box with the content of those in it as `edit` leaves it; sizes follow. What is no box is left out.
@@ -17,6 +17,16 @@ pub fn rewritten(found: &BoxRef<'_>, edit: &mut impl FnMut(&[u8; 4], &mut Vec<u8
     let mut out = Vec::new();
     put_box(&mut out, found.kind, |out| out.extend(body));
     out
+}
+
+/// The `moov` of a fixture, its position, and the length of the file: 300 pictures, 15 a second, a sync sample each 30; and sound
+/// at 48 kHz.
+#[expect(clippy::expect_used, reason = "a test whose fixture is damaged should say so and stop")]
+pub fn moov() -> (Vec<u8>, u64, u64) {
+    let file: &[u8] = include_bytes!("../../../fixtures/hall_a.mp4");
+    let mut boxes = Boxes::new(file, 0).map(|found| found.expect("sound"));
+    let moov = boxes.find(|found| found.kind == *b"moov").expect("an index");
+    (moov.whole.to_vec(), moov.at, file.len() as u64)
 }
 
 /// Writes `value` over four bytes of `body`.

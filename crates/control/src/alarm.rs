@@ -48,7 +48,7 @@ pub enum AlarmKind {
     Overload,
     /// A live encoder's parameter sets differ from the waiting loop's: a bug of ours.
     ParameterSets,
-    /// The calendar cannot be fetched or read.
+    /// The calendar, or a part of it, cannot be fetched or read.
     Calendar,
     /// The plan has a conflict that should be resolved before it happens.
     Plan,
@@ -74,7 +74,7 @@ pub enum AlarmKind {
     State,
     /// The system gives this server no more file descriptors.
     Descriptors,
-    /// A recording has a picture or sound that its viewers do not get.
+    /// Recordings have a picture or sound that their viewers do not get, or cannot be played at all.
     Recording,
 }
 

@@ -94,29 +94,10 @@ pub enum AudioError {
         /// Why this kind of sound is not decoded.
         reason: String,
     },
-    /// The sound that the ladder is configured for cannot be encoded: the operator's fault.
-    #[error("the ladder's sound ({target:?}) cannot be encoded: {reason}")]
-    Target {
-        /// The sound of the ladder in the configuration.
-        target: AudioTrack,
-        /// What the encoder says is wrong.
-        reason: String,
-    },
-    /// The encoder failed on good samples: our fault; the frame is silence.
-    #[error("the AAC encoder failed: {reason}")]
-    Encode {
-        /// What the encoder says is wrong.
-        reason: String,
-    },
-}
-
-impl From<CodingError> for AudioError {
-    fn from(error: CodingError) -> Self {
-        match error {
-            CodingError::Target { target, reason } => Self::Target { target, reason },
-            CodingError::Encode { reason } => Self::Encode { reason },
-        }
-    }
+    /// The sound that the ladder is configured for cannot be encoded: the operator's fault. Or the encoder failed on good
+    /// samples: ours; the frame is silence.
+    #[error(transparent)]
+    Coding(#[from] CodingError),
 }
 
 /// One access unit of silence in `target`'s format. However often it is repeated, it decodes to zeros.

@@ -31,16 +31,42 @@ pub fn decode_xml<'a>(bytes: &'a [u8], fallback: &'static Encoding) -> Cow<'a, s
 }
 
 /// The line of the first entity, if those of a document of XML may become too long (a billion laughs, or one long entity named
-/// often). `roxmltree` follows no more than 255 references from each.
+/// often). Of entities that name others, `roxmltree` follows no more than 255 references from each.
 pub fn too_many_entities(text: &str) -> Option<u32> {
     let first = text.find("<!ENTITY")?;
     let predefined = ["#", "amp;", "lt;", "gt;", "quot;", "apos;"];
     let references = text.split('&').skip(1);
     let own = references.filter(|rest| !predefined.iter().any(|known| rest.starts_with(known))).count();
-    let longest = text.len().saturating_mul(own).saturating_mul(255);
+    let each = longest_plain_entity(text).unwrap_or_else(|| text.len().saturating_mul(255));
+    let longest = text.len().saturating_add(each.saturating_mul(own));
     let line =
         || u32::try_from(text.get(..first).unwrap_or_default().matches('\n').count() + 1).unwrap_or(u32::MAX);
     (longest > EXPANDED_MAX).then(line)
+}
+
+/// Bytes of the longest entity that a document of XML declares (XML 1.0 §4.2); `None` if one may name another.
+fn longest_plain_entity(text: &str) -> Option<usize> {
+    let mut longest = 0;
+    for declaration in text.split("<!ENTITY").skip(1) {
+        let (_, quoted) = declaration.split_at_checked(declaration.find(['"', '\''])?)?;
+        let (quote, rest) = quoted.split_at_checked(1)?;
+        let (value, _) = rest.split_once(quote)?;
+        if !value.split('&').skip(1).all(is_letter) {
+            return None;
+        }
+        longest = longest.max(value.len());
+    }
+    Some(longest)
+}
+
+/// Whether what follows an `&` makes it a character other than `&` itself (XML 1.0 §4.1).
+fn is_letter(reference: &str) -> bool {
+    let number = reference.strip_prefix('#').and_then(|rest| Some(rest.split_once(';')?.0));
+    let code = number.and_then(|number| match number.strip_prefix('x') {
+        Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16).ok(),
+        None => number.parse().ok(),
+    });
+    code.is_some_and(|code: u32| code != u32::from('&'))
 }
 
 /// The encoding that an XML declaration names (XML 1.0 §2.8, §4.3.3).
@@ -95,6 +121,21 @@ mod tests {
 
     fn text(bytes: &[u8], declared: Option<&str>) -> String {
         decode(bytes, declared, WINDOWS_1252).0.into_owned()
+    }
+
+    #[test]
+    fn entities_may_be_named_often_if_they_are_short() {
+        let named = |value: &str, times: usize| {
+            let entities = format!("<!DOCTYPE tt [\n<!ENTITY e '{value}'>\n<!ENTITY f \"f\">]>");
+            too_many_entities(&[entities, "&e;".repeat(times)].concat())
+        };
+        assert_eq!(named("&#233;", 100_000), None, "accents of a long lecture");
+        assert_eq!(named("a long sentence", 10_000), None);
+        assert_eq!(named(&"a".repeat(10_000), 10_000), Some(2));
+        for nested in ["&f;", "&#38;f;", "&#x26;f;", "&amp;f;", "&"] {
+            assert_eq!(named(nested, 100_000), Some(2), "{nested}");
+        }
+        assert_eq!(too_many_entities(&"&amp;&e;".repeat(100_000)), None, "it declares none");
     }
 
     #[test]

@@ -237,6 +237,33 @@ async fn playlists_and_manifests_name_what_is_there() {
     assert!(media.contains(&format!("\n{name}_0.vtt\n")), "{media}");
 }
 
+#[tokio::test]
+async fn subtitles_that_cannot_be_read_are_listed_until_they_can() {
+    let shelf = Shelf::new();
+    let smil = "<smil><body><switch><video src='a'/><textstream src='notes.txt' system-language='de'/></switch></body></smil>";
+    shelf.write("x.smil", smil);
+    shelf.write("notes.txt", "Nothing that is shown.");
+    shelf.write("a.fr.srt", format!("{}\n2\n00:00:0x --> 00:00:05,000\nPerdu\n", srt("Bonjour")));
+    let stream = RecordingStream::Smil("x.smil".to_owned());
+    assert_eq!(shelf.languages(&stream).await, ["fr"]);
+    let listed = shelf.mount.list().await.expect("a list");
+    let of = |file: &str| listed[0].left_out.iter().filter(|part| part.file == file).collect::<Vec<_>>();
+    let (lost, unread) = (of("a.fr.srt"), of("notes.txt"));
+    assert!(lost.len() == 1 && lost[0].reason.starts_with("line "), "{listed:?}");
+    assert!(unread.len() == 1 && unread[0].reason.contains("no subtitles"), "{listed:?}");
+    assert!(lost[0].kind.as_deref() == Some("text") && unread[0].kind.as_deref() == Some("text"));
+    assert_eq!((shelf.mount.reports().len(), shelf.mount.serious_reports(3).0), (2, 0));
+
+    shelf.mount.look(&RecordingStream::File("notes.txt".to_owned())).await;
+    assert_eq!(shelf.mount.reports().len(), 2, "it is as it was, and no film");
+    shelf.write("a.fr.srt", srt("Bonjour à tous"));
+    shelf.remove("notes.txt");
+    for report in shelf.mount.reports() {
+        shelf.mount.look(&RecordingStream::File(report.path)).await;
+    }
+    assert_eq!(shelf.mount.reports(), []);
+}
+
 /// A fixture with a text track, whose samples stand behind everything else.
 fn with_track(root: &Path) {
     let mut file = fixture("hall_a.mp4");

@@ -82,3 +82,9 @@ pub(super) fn names_of(place: &str, state: &str) -> FileNames {
 pub(super) fn track_place(path: &str, track_id: u32) -> String {
     format!("{path}#{track_id}")
 }
+
+/// Where a file may be that the playlist at `playlist` names for subtitles: from the root, as Wowza has it; then beside the playlist.
+pub(super) fn text_candidates(playlist: &str, named: &str) -> impl Iterator<Item = String> {
+    let beside = playlist.rsplit_once('/').map(|(folder, _)| format!("{folder}/{named}"));
+    std::iter::once(named.to_owned()).chain(beside)
+}

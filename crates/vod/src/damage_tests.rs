@@ -2,10 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::tests::moov;
 use super::*;
 use amphi_container::isobmff::{Boxes, put_full_box};
-use amphi_container::testing::{put, rewritten};
+use amphi_container::testing::{moov, put, rewritten};
 
 proptest! {
     /// Numbers at the places where they matter most, rather than anywhere.

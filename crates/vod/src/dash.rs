@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Track;
 use super::cut::Trim;
 use super::names::TrackSelection;
-use super::playlist::{Subtitles, frame_rate, language};
+use super::playlist::{Subtitles, frame_rate, language, sound_label};
 use super::recording::Recording;
 use amphi_container::dash::{
     AdaptationSet, ContentType, Mpd, PresentationType, Representation, RepresentationFormat,
@@ -43,6 +43,7 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
                 id: index + 1,
                 content: ContentType::Audio,
                 language: Some(language(track).unwrap_or_else(|| track.language.clone())),
+                label: sound_label(&heard.recording.movie, index),
                 segment_alignment: false,
                 representations: vec![sound(*heard, index, track)],
             }
@@ -53,6 +54,7 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
         id: first + index,
         content: ContentType::Text,
         language: Some(text.language.clone()),
+        label: text.name.clone(),
         segment_alignment: false,
         representations: vec![Representation {
             id: format!("text_{index}"),
@@ -90,6 +92,7 @@ fn picture_set(renditions: &[ShownRendition<'_>]) -> Option<AdaptationSet> {
         id: 0,
         content: ContentType::Video,
         language: None,
+        label: None,
         segment_alignment: false,
         representations,
     })

@@ -13,8 +13,8 @@
 //! Whether a file has changed is checked again after two seconds, since NFS sends no events. While a SMIL file is
 //! being written, requests are answered from its last good reading.
 //!
-//! **Versions.** A file with another length or time of writing is another version, with other names. Whoever has begun to
-//! watch goes on with the version that they began, whether its file, or the SMIL file, has been replaced or removed since: its
+//! **Versions.** A file with another length or time of writing is another version, with other names. Viewers who have begun
+//! go on with the version that they began, whether its file, or the SMIL file, has been replaced or removed since: its
 //! descriptor stays open. That is bounded: no more than [`OPEN_MAX`] recordings of a mount stay open, each for an hour
 //! after it was last asked for, and a version is not served under its names for longer than half a day after the file has
 //! changed. A file that was only touched is the same under its old names and its new ones. One that is *overwritten in place*
@@ -25,16 +25,22 @@
 //! off first as most programs do, may be either's, and the answer that they belong to is broken off if it is not at its end.
 //!
 //! **Files that still grow**: one without an index, or whose index names samples beyond its end, is not served yet
-//! ([`VodFault::Unfinished`]); one in fragments is served up to its last whole fragment.
+//! ([`VodFault::Unfinished`]); one in fragments is served up to its last whole fragment, and not before its first one.
+//!
+//! **What is not played** of a file does not refuse the rest: it is told track by track ([`RecordingReport`]). **Sound that
+//! browsers do not decode** is offered as AAC and coded when it is asked for, a block of frames at a time, with
+//! [`amphi_sound`]. **Subtitles** are named by their own file and its state: a new language changes nothing under an old name.
 //!
 //! **Names** of files may be written in any normalization form of Unicode (NFC as most systems do, NFD as macOS did): paths are
 //! in NFC here, and a file is found under either form.
 //!
-//! What does *not* belong here: how mp4 files, playlists and manifests are read and written ([`amphi_container`]),
-//! URLs and HTTP (`delivery`), live channels.
+//! What does *not* belong here: how mp4 files, subtitles, playlists and manifests are read and written ([`amphi_container`]),
+//! decoders and encoders of sound ([`amphi_sound`]), URLs and HTTP (`delivery`), live channels.
 //!
 //! **Where to start.** `mount.rs` answers requests; `presentation.rs` is one recording with its renditions; `cut.rs` says
-//! where segments begin. The boxes themselves are written and read in `amphi-container`.
+//! where segments begin. `mount/versions.rs` says which version a name means, `captions.rs` and `mount/captions.rs` which
+//! subtitles there are, `transcode.rs` which sound is coded anew, `report.rs` what is told to operators. The boxes themselves are
+//! written and read in `amphi-container`.
 //!
 //! # Example
 //! ```

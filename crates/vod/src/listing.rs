@@ -38,7 +38,7 @@ pub struct Listed {
     /// What of its files is not played, as far as they have been opened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOutPart>,
-    /// Where its files may be, from the mount's root.
+    /// Where its files may be, those of subtitles included, from the mount's root.
     #[serde(skip)]
     pub files: Vec<String>,
 }

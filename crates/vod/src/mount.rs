@@ -40,7 +40,7 @@ use amphi_container::webvtt::TimedText;
 use amphi_media::charset::{Encoding, WINDOWS_1252};
 use amphi_runtime::workshop::Workshop;
 use amphi_sound::CodedFrames;
-use files::{KnownListed, composed, list, open_file, read_smil, stamp_of};
+use files::{FILM_ENDINGS, KnownListed, composed, list, open_file, read_smil, stamp_of};
 use kept_texts::KeptTexts;
 
 /// How long the state of a file is taken to be unchanged.
@@ -125,6 +125,8 @@ impl RecordingStream {
 pub struct Listing {
     /// The recordings in order of their titles.
     pub recordings: Arc<Vec<Listed>>,
+    /// Paths of SMIL files that cannot be read, and so are not among them.
+    pub unreadable: Arc<Vec<String>>,
     /// Counts the listings that were made, so that a new one is noticed.
     pub look: u64,
 }
@@ -350,11 +352,9 @@ impl Mount {
             }
             Err(fault) => {
                 if fault.is_of_the_file() {
-                    // Anybody may ask for a file of subtitles as if it were a film.
+                    // Anybody may ask for another file as if it were a film; what SMIL files name is looked at anyway.
                     let name = path.to_ascii_lowercase();
-                    let is_text =
-                        [".vtt", ".srt", ".ttml", ".dfxp", ".xml"].iter().any(|it| name.ends_with(it));
-                    if !is_text {
+                    if FILM_ENDINGS.iter().any(|it| name.ends_with(it)) {
                         self.report_fault(path, stamp, &fault);
                     }
                     self.damaged.insert(key, VodFault::clone(&fault)).await;
@@ -411,10 +411,10 @@ impl Mount {
                 if let Some(fault) = recording.nothing_left() {
                     return Err(fault);
                 }
-                Self::say_transcoded(&recording);
                 Ok(Arc::new(recording))
             })
             .await?;
+        self.say_transcoded(&recording).await;
         self.report(path, stamp, RecordingReport::of_movie(path, &recording.movie));
         Ok(recording)
     }
@@ -457,13 +457,14 @@ impl Mount {
         };
         match self.smils.try_get_with((path.to_owned(), stamp), read).await {
             Ok(smil) => {
-                self.reports.lock().forget(path);
+                self.reports.lock().note(path, stamp, RecordingReport::of_smil(path, &smil));
                 self.last_good.insert(path.to_owned(), Arc::clone(&smil)).await;
                 Ok(smil)
             }
             Err(fault) => {
                 let last_good = self.last_good.get(path).await;
                 if let (VodFault::Smil { .. }, Some(smil)) = (&*fault, last_good) {
+                    self.reports.lock().note(path, stamp, Some(RecordingReport::of_last_good(path, &fault)));
                     if amphi_runtime::log::may_say("last good", self.asker) {
                         warn!(smil = path, %fault, "answered from the last good reading");
                     }
@@ -486,14 +487,14 @@ impl Mount {
     pub async fn listing(&self) -> Result<Listing, VodFault> {
         let look = async {
             let (settings, known) = (Arc::clone(&self.settings), Arc::clone(&self.listed));
-            let mut recordings = self.on_thread(move || list(&settings, &known)).await?;
+            let (mut recordings, unreadable) = self.on_thread(move || list(&settings, &known)).await?;
             let reports = self.reports.lock();
             for listed in &mut recordings {
                 listed.left_out = reports.of(&listed.files);
             }
             drop(reports);
-            let recordings = Arc::new(recordings);
-            Ok(Listing { recordings, look: self.looks.fetch_add(1, Ordering::Relaxed) })
+            let (recordings, unreadable) = (Arc::new(recordings), Arc::new(unreadable));
+            Ok(Listing { recordings, unreadable, look: self.looks.fetch_add(1, Ordering::Relaxed) })
         };
         self.listing.try_get_with((), look).await.map_err(|fault| VodFault::clone(&fault))
     }

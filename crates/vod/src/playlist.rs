@@ -120,11 +120,11 @@ pub(super) fn multivariant(
 }
 
 fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeRendition> {
-    let tracks = rendition.movie.audio.iter().enumerate();
-    let sound = tracks.map(|(index, track)| AlternativeRendition {
+    let tracks = rendition.movie.audio.iter().zip(sound_names(rendition.movie)).enumerate();
+    let sound = tracks.map(|(index, (track, name))| AlternativeRendition {
         kind: RenditionType::Audio,
         group: group.to_owned(),
-        name: sound_name(rendition.movie, index),
+        name,
         language: language(track),
         channels: match track.coding.media {
             TrackMedia::Audio { channels, .. } => Some(channels.into()),
@@ -136,18 +136,33 @@ fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeR
     sound.collect()
 }
 
-/// NAME of a sound track: no two of a group have the same (§4.3.4.1).
-fn sound_name(movie: &Movie, index: usize) -> String {
-    let named = movie.audio.get(index).and_then(|track| track.label.name.as_ref());
-    let is_other = |(other, track): (usize, &Track)| other != index && track.label.name.as_ref() == named;
-    match named {
-        Some(name) if !movie.audio.iter().enumerate().any(is_other) => name.clone(),
-        Some(name) => format!("{name} {}", index + 1),
-        None => {
-            let language = movie.audio.get(index).map_or("und", |track| &*track.language);
-            format!("{language} {}", index + 1)
+/// NAME of each sound track: no two of a group have the same (§4.3.4.1).
+fn sound_names(movie: &Movie) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let said = |track: &Track| track.label.name.clone();
+    let is_shared =
+        |name: &String| movie.audio.iter().filter(|track| said(track).as_ref() == Some(name)).count() > 1;
+    for (track, number) in movie.audio.iter().zip(1..) {
+        let mut name = match said(track) {
+            Some(name) if !is_shared(&name) => name,
+            Some(name) => format!("{name} {number}"),
+            None => format!("{} {number}", track.language),
+        };
+        // Another track may be called so by its writer.
+        while names.contains(&name)
+            || movie.audio.iter().skip(number).any(|other| said(other).as_ref() == Some(&name))
+        {
+            name = format!("{name} {number}");
         }
+        names.push(name);
     }
+    names
+}
+
+/// What a menu of sound tracks calls one of them; `None` for one that is alone and has no name.
+pub(super) fn sound_label(movie: &Movie, index: usize) -> Option<String> {
+    let is_named = movie.audio.get(index).is_some_and(|track| track.label.name.is_some());
+    if is_named || movie.audio.len() > 1 { sound_names(movie).into_iter().nth(index) } else { None }
 }
 
 /// The language that a track says, if it says one.
@@ -263,5 +278,30 @@ fn of_recording(init: String, segments: impl Iterator<Item = (String, i64)>) -> 
         map: Some(init),
         segments,
         is_ended: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_sound_tracks_have_the_same_name() {
+        let (moov, at, len) = amphi_container::testing::moov();
+        let mut movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+        let track = movie.audio.remove(0);
+        let mut named = |names: &[Option<&str>]| {
+            let mut tracks = vec![track.clone(); names.len()];
+            for (track, name) in tracks.iter_mut().zip(names) {
+                track.label.name = name.map(str::to_owned);
+            }
+            movie.audio = tracks;
+            sound_names(&movie)
+        };
+        assert_eq!(named(&[Some("Salle"), None]), ["Salle", "und 2"]);
+        assert_eq!(named(&[Some("Salle"), Some("Salle")]), ["Salle 1", "Salle 2"]);
+        assert_eq!(named(&[Some("und 2"), None]), ["und 2", "und 2 2"]);
+        assert_eq!(named(&[None, Some("und 1")]), ["und 1 1", "und 1"]);
+        assert_eq!(named(&[Some("A"), Some("A 1"), Some("A")]), ["A 1 1", "A 1", "A 3"]);
     }
 }

@@ -32,7 +32,6 @@ pub(super) struct IndexSearch {
     at: u64,
     boxes: usize,
     has_moov: bool,
-    has_fragment: bool,
     rounds: usize,
     digest: u64,
 }
@@ -61,9 +60,9 @@ impl IndexSearch {
             let there = usize::try_from(len - at).unwrap_or(16).min(16);
             let start = start.get_mut(..there).unwrap_or_default();
             file.read_exact_at(start, at).map_err(|error| VodFault::io(path, &error))?;
-            if !self.has_moov && start.iter().all(|byte| *byte == 0) {
+            if start.iter().all(|byte| *byte == 0) {
                 // A recorder whose disk was full: what stands before is served, as of a file that is still being recorded.
-                if self.has_fragment {
+                if self.has_moov {
                     return Ok(gathered);
                 }
                 // Some copy programs set the length first.
@@ -102,7 +101,6 @@ impl IndexSearch {
                 b"moof" => {
                     let moof = read_box(file, (header.kind, at, size), MOOF_MAX, path)?;
                     self.digest = folded(self.digest, &moof);
-                    self.has_fragment = true;
                     gathered.boxes.push((at, moof));
                     bytes += size;
                     if bytes >= MOOF_MAX {
@@ -153,6 +151,8 @@ pub(super) struct Index {
     movie: Option<(Movie, u64)>,
     /// The file ends in the middle of a box.
     is_cut: bool,
+    /// A fragment has been read, whole or damaged.
+    has_fragment: bool,
 }
 
 impl Index {
@@ -169,11 +169,14 @@ impl Index {
                     self.movie = Some((movie, at));
                     return Ok(more);
                 }
-                Some((movie, _)) => match movie.add_fragment(&bytes, at, len) {
-                    Err(fault) if fault.fault == UNFINISHED => return Ok(false),
-                    Err(fault) => movie.leave_out_fragment(&fault),
-                    Ok(()) => {}
-                },
+                Some((movie, _)) => {
+                    match movie.add_fragment(&bytes, at, len) {
+                        Err(fault) if fault.fault == UNFINISHED => return Ok(false),
+                        Err(fault) => movie.leave_out_fragment(&fault),
+                        Ok(()) => {}
+                    }
+                    self.has_fragment = true;
+                }
             }
         }
         Ok(gathered.more)
@@ -185,6 +188,10 @@ impl Index {
             self.movie.ok_or_else(|| unfinished(path, "it has no moov box: it is not finished"))?;
         if movie.is_cut_off() && self.is_cut {
             return Err(unfinished(path, UNFINISHED));
+        }
+        let has_samples = movie.video.iter().chain(&movie.audio).any(|track| track.samples.count() > 0);
+        if movie.is_fragmented() && !self.has_fragment && !has_samples {
+            return Err(unfinished(path, "it has no whole fragment yet: it is not finished"));
         }
         movie.finish(at).map_err(|fault| VodFault::index(path, fault))
     }

@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use amphi_container::mp4::{LeftOut, Movie, TrackKind};
 use serde::Serialize;
 
+use super::fault::VodFault;
+use super::smil::{Smil, SmilFault};
 use super::stamp::Stamp;
 
-/// Most files of a mount that are reported. More are counted in the log alone.
+/// Most files of a mount that are reported. What is left out of more is in the log alone.
 const REPORTS_MAX: usize = 1000;
 
-/// A track that is left out of a recording, or a whole file.
+/// What is left out of a recording: a track or a part of it, a value of a SMIL file, or a whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeftOutPart {
     /// The file's path from the mount's root.
     pub file: String,
-    /// `track_ID` in the file; `None` for all of the file.
+    /// `track_ID` in the file; `None` for all of the file, for a box that is of no track, and for a value of a SMIL file or of subtitles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub track: Option<u32>,
     /// What it would have been: `picture`, `sound`, `text` or `other`.
@@ -34,10 +36,12 @@ pub struct RecordingReport {
     pub fault: Option<String>,
     /// Whether the fault will go away by itself, since the file is still being written.
     pub is_unfinished: bool,
-    /// The tracks that are not played.
+    /// What is not played as it is in the file, or the values that are left out of a SMIL file.
     pub left_out: Vec<LeftOut>,
     /// Of what its viewers get nothing, although the file has it.
     pub lacks: Vec<TrackKind>,
+    /// Whether it is a file of subtitles or chapters, and not one of pictures and sound.
+    pub is_text: bool,
 }
 
 impl RecordingReport {
@@ -47,19 +51,52 @@ impl RecordingReport {
         let lacks = [(TrackKind::Picture, movie.video.is_none()), (TrackKind::Sound, movie.audio.is_empty())];
         let lacks = lacks.into_iter().filter(|(kind, is_absent)| *is_absent && is_lost(*kind));
         let report = || Self {
-            path: path.to_owned(),
-            fault: None,
-            is_unfinished: false,
             left_out: movie.left_out.clone(),
             lacks: lacks.map(|(kind, _)| kind).collect(),
+            ..Self::nothing(path)
         };
         (!movie.left_out.is_empty()).then(report)
     }
 
+    /// What is to be said of a SMIL file; `None` if all of it is obeyed.
+    pub(super) fn of_smil(path: &str, smil: &Smil) -> Option<Self> {
+        let left_out =
+            |it: &SmilFault| LeftOut { track_id: 0, kind: TrackKind::Other, reason: it.to_string() };
+        let report =
+            || Self { left_out: smil.left_out.iter().map(left_out).collect(), ..Self::nothing(path) };
+        (!smil.left_out.is_empty()).then(report)
+    }
+
+    /// A SMIL file that cannot be read now, in place of which the last good reading is used.
+    pub(super) fn of_last_good(path: &str, fault: &VodFault) -> Self {
+        let reason = format!("{fault}; until it is mended, it is played as it was before");
+        Self {
+            left_out: vec![LeftOut { track_id: 0, kind: TrackKind::Other, reason }],
+            ..Self::nothing(path)
+        }
+    }
+
+    /// What is to be said of a file of subtitles of which these parts cannot be read; `None` if there are none.
+    pub(super) fn of_text(path: &str, lost: Vec<String>) -> Option<Self> {
+        let left_out = |reason| LeftOut { track_id: 0, kind: TrackKind::Text, reason };
+        let is_whole = lost.is_empty();
+        let left_out = lost.into_iter().map(left_out).collect();
+        (!is_whole).then(|| Self { left_out, is_text: true, ..Self::nothing(path) })
+    }
+
+    /// A file of subtitles that is not read at all.
+    pub(super) fn of_unusable_text(path: &str, why: String) -> Self {
+        Self { fault: Some(why), is_text: true, ..Self::nothing(path) }
+    }
+
+    fn nothing(path: &str) -> Self {
+        let (left_out, lacks) = (Vec::new(), Vec::new());
+        Self { path: path.to_owned(), fault: None, is_unfinished: false, left_out, lacks, is_text: false }
+    }
+
     /// A file of which nothing is played.
     pub(super) fn of_fault(path: &str, fault: String, is_unfinished: bool) -> Self {
-        let fault = Some(fault);
-        Self { path: path.to_owned(), fault, is_unfinished, left_out: Vec::new(), lacks: Vec::new() }
+        Self { fault: Some(fault), is_unfinished, ..Self::nothing(path) }
     }
 
     /// The same for lists.
@@ -67,12 +104,12 @@ impl RecordingReport {
         let whole = self.fault.as_ref().map(|reason| LeftOutPart {
             file: self.path.clone(),
             track: None,
-            kind: None,
+            kind: self.is_text.then(|| TrackKind::Text.to_string()),
             reason: reason.clone(),
         });
         let track = |it: &LeftOut| LeftOutPart {
             file: self.path.clone(),
-            track: Some(it.track_id),
+            track: (it.track_id > 0).then_some(it.track_id),
             kind: Some(it.kind.to_string()),
             reason: it.reason.clone(),
         };
@@ -81,7 +118,7 @@ impl RecordingReport {
 
     /// Whether its viewers get no picture or no sound although the file has one, and will not without an operator.
     pub fn is_serious(&self) -> bool {
-        !self.lacks.is_empty() || self.fault.is_some() && !self.is_unfinished
+        !self.lacks.is_empty() || self.fault.is_some() && !self.is_unfinished && !self.is_text
     }
 }
 
@@ -125,9 +162,24 @@ impl RecordingReports {
         (all().count(), all().take(most).cloned().collect())
     }
 
-    /// What of these files is left out.
+    /// Whether something is said of the file at `path`, and that is a file of subtitles.
+    pub(super) fn is_text(&self, path: &str) -> bool {
+        self.0.get(path).is_some_and(|(_, report)| report.is_text)
+    }
+
+    /// What of these files is left out, and of the subtitles beside them.
     pub(super) fn of(&self, files: &[String]) -> Vec<LeftOutPart> {
-        files.iter().filter_map(|path| self.0.get(path)).flat_map(|(_, report)| report.parts()).collect()
+        let mut found = BTreeMap::new();
+        for path in files {
+            found.extend(self.0.get(path).map(|(_, report)| (&report.path, report)));
+            let (folder, name) = path.rsplit_once('/').map_or(("", &**path), |(folder, name)| (folder, name));
+            let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+            let begin = if folder.is_empty() { format!("{stem}.") } else { format!("{folder}/{stem}.") };
+            let beside = self.0.range(begin.clone()..).take_while(|(path, _)| path.starts_with(&begin));
+            let texts = beside.map(|(_, (_, report))| report).filter(|report| report.is_text);
+            found.extend(texts.map(|report| (&report.path, report)));
+        }
+        found.into_values().flat_map(RecordingReport::parts).collect()
     }
 }
 
@@ -138,7 +190,7 @@ mod tests {
     use super::*;
 
     fn movie(lost: &[(u32, TrackKind)]) -> Movie {
-        let (moov, at, len) = crate::tests::moov();
+        let (moov, at, len) = amphi_container::testing::moov();
         let mut movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
         let left_out = |&(track_id, kind): &(u32, TrackKind)| LeftOut {
             track_id,

@@ -6,21 +6,12 @@ use proptest::prelude::*;
 use sha2::Digest;
 
 use super::*;
+use amphi_container::testing::moov;
 use amphi_media::MediaTime;
 
 pub(super) fn fixture(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name);
     std::fs::read(path).expect("a fixture")
-}
-
-/// The fixture's `moov` box, its position, and the length of the file.
-pub(super) fn moov() -> (Vec<u8>, u64, u64) {
-    let file = fixture("hall_a.mp4");
-    let found = amphi_container::isobmff::Boxes::new(&file, 0)
-        .map(|found| found.expect("sound"))
-        .find(|found| found.kind == *b"moov");
-    let moov = found.expect("an index");
-    (moov.whole.to_vec(), moov.at, file.len() as u64)
 }
 
 #[test]
@@ -242,7 +233,7 @@ fn told(words: &str) -> (String, String, String) {
     listed.language = smil.title.clone();
     let told = |text: &smil::TextStream| ListedText {
         language: text.language.clone(),
-        name: smil.title.clone(),
+        name: Some(smil.title.clone().unwrap_or_else(|| "none".to_owned())),
         names: captions::names_of(&text.path, ""),
     };
     let texts: Vec<ListedText> = smil.texts.iter().map(told).collect();
@@ -494,6 +485,7 @@ async fn recordings_are_listed_with_what_stands_beside_them() {
     let listed = mount.list().await.expect("a list");
     let told: Vec<_> = listed.iter().map(|it| (&*it.title, &*it.path, it.series.as_deref())).collect();
     assert_eq!(told, [("First", "smil:in/deep/a.smil", Some("S1")), ("Second", "smil:b.smil", None)]);
+    assert_eq!(*mount.listing().await.expect("a list").unreadable, ["half.smil"]);
 }
 
 #[tokio::test]

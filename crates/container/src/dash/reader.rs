@@ -67,6 +67,7 @@ fn adaptation_set(node: Node<'_, '_>) -> Result<AdaptationSet, MpdFault> {
         id: field(node, "id")?,
         content,
         language: node.attribute("lang").map(str::to_owned),
+        label: children(node, "Label").next().map(|label| label.text().unwrap_or_default().to_owned()),
         segment_alignment: node.attribute("segmentAlignment") == Some("true"),
         representations: representations.collect::<Result<_, _>>()?,
     })

@@ -40,6 +40,7 @@ fn what_is_written_is_read() {
         id,
         content,
         language: language.map(str::to_owned),
+        label: language.map(|language| format!("<{language}>")),
         segment_alignment: id == 0,
         representations: vec![representation],
     };
@@ -73,4 +74,20 @@ fn what_is_written_is_read() {
     let text = "<MPD mediaPresentationDuration=\"PT1S\">\n<Period>\n<AdaptationSet/></Period></MPD>";
     let fault = Mpd::parse(text).expect_err("it does not say of what").to_string();
     assert_eq!(fault, "line 3: contentType is missing or has a wrong value");
+}
+
+#[test]
+fn letters_that_no_document_may_hold_are_left_out() {
+    let set = AdaptationSet {
+        id: 0,
+        content: ContentType::Text,
+        language: Some("d\u{ffff}e\0".to_owned()),
+        label: Some("\u{1f}A\u{fffe}<\u{c}&\"\u{fffd}".to_owned()),
+        segment_alignment: false,
+        representations: Vec::new(),
+    };
+    let presentation = PresentationType::Static { duration: Duration::ZERO };
+    let text = Mpd { presentation, adaptation_sets: vec![set] }.to_string();
+    let read = Mpd::parse(&text).expect("a document").adaptation_sets.remove(0);
+    assert_eq!((read.language.as_deref(), read.label.as_deref()), (Some("de"), Some("A<&\"\u{fffd}")));
 }

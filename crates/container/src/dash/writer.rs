@@ -59,10 +59,12 @@ impl Display for AdaptationSet {
         if self.segment_alignment {
             write!(out, " segmentAlignment=\"true\"")?;
         }
+        writeln!(out, "{}", if self.content == ContentType::Text { ">" } else { " startWithSAP=\"1\">" })?;
+        if let Some(label) = &self.label {
+            writeln!(out, "<Label>{}</Label>", Escaped(label))?;
+        }
         if self.content == ContentType::Text {
-            writeln!(out, ">\n<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"subtitle\"/>")?;
-        } else {
-            writeln!(out, " startWithSAP=\"1\">")?;
+            writeln!(out, "<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"subtitle\"/>")?;
         }
         self.representations.iter().try_for_each(|it| it.fmt(out))?;
         writeln!(out, "</AdaptationSet>")
@@ -123,20 +125,25 @@ impl Display for SegmentTemplate {
     }
 }
 
-/// Text in an attribute or an element, escaped (XML 1.0 §2.4). Language tags come from files and may contain anything.
+/// Text in an attribute or an element, escaped (XML 1.0 §2.4), without what no document may hold (§2.2). Language tags and names
+/// come from files and may contain anything.
 struct Escaped<'a>(&'a str);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        self.0.split_inclusive(['&', '<', '"']).try_for_each(|part| {
-            let (plain, last) = part.split_at(part.len() - usize::from(part.ends_with(['&', '<', '"'])));
-            out.write_str(plain)?;
+        self.0.split_inclusive(is_special).try_for_each(|part| {
+            let last = part.chars().next_back().filter(|last| is_special(*last));
+            out.write_str(part.strip_suffix(is_special).unwrap_or(part))?;
             out.write_str(match last {
-                "&" => "&amp;",
-                "<" => "&lt;",
-                "\"" => "&quot;",
+                Some('&') => "&amp;",
+                Some('<') => "&lt;",
+                Some('"') => "&quot;",
                 _ => "",
             })
         })
     }
+}
+
+const fn is_special(letter: char) -> bool {
+    matches!(letter, '&' | '<' | '"' | '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }

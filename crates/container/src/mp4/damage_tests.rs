@@ -2,16 +2,7 @@
 
 use super::super::isobmff::{BoxFault, Boxes, put_box, put_full_box};
 use super::*;
-use crate::testing::{put, rewritten, text_track};
-
-/// The `moov` of a fixture, its position, and the length of the file.
-fn moov() -> (Vec<u8>, u64, u64) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/hall_a.mp4");
-    let file = std::fs::read(path).expect("a fixture");
-    let mut boxes = Boxes::new(&file, 0).map(|found| found.expect("sound"));
-    let moov = boxes.find(|found| found.kind == *b"moov").expect("an index");
-    (moov.whole.to_vec(), moov.at, file.len() as u64)
-}
+use crate::testing::{moov, put, rewritten, text_track};
 
 /// The fixture's index after `edit` has changed the content of every box of type `kind`.
 fn with(kind: [u8; 4], edit: impl Fn(&mut Vec<u8>)) -> Vec<u8> {

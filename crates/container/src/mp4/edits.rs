@@ -49,6 +49,8 @@ pub(super) struct Edited {
     pub(super) origin: i64,
     /// How many pictures are there only for decoding.
     pub(super) hidden: u32,
+    /// Whether the list shows more samples than are taken.
+    pub(super) is_cut: bool,
 }
 
 impl EditList {
@@ -253,6 +255,7 @@ impl Splicing<'_> {
             samples.resume_at(u64::try_from(table_end).unwrap_or(0).max(samples.last_start()));
         }
         samples.shrink();
-        Edited { samples, timescale, origin: base.saturating_neg(), hidden: self.hidden }
+        let (origin, is_cut) = (base.saturating_neg(), self.left == 0);
+        Edited { samples, timescale, origin, hidden: self.hidden, is_cut }
     }
 }

@@ -6,20 +6,10 @@ use super::super::fmp4::layout::{TrackPart, init_of, layout};
 use super::super::fmp4::{FragmentSample, TrackFragment, fragment_head};
 use super::super::isobmff::{Boxes, put_box, put_full_box};
 use super::*;
-use crate::testing::{edit_list, put, track_rewritten};
+use crate::testing::{edit_list, moov, put, track_rewritten};
 
 const PICTURE: [u8; 4] = *b"vide";
 const SOUND: [u8; 4] = *b"soun";
-
-/// The `moov` of a fixture, its position, and the length of the file: 300 pictures, 15 a second, a sync sample each 30; and sound
-/// at 48 kHz.
-fn moov() -> (Vec<u8>, u64, u64) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/hall_a.mp4");
-    let file = std::fs::read(path).expect("a fixture");
-    let mut boxes = Boxes::new(&file, 0).map(|found| found.expect("sound"));
-    let moov = boxes.find(|found| found.kind == *b"moov").expect("an index");
-    (moov.whole.to_vec(), moov.at, file.len() as u64)
-}
 
 /// The fixture after `edit` has changed the boxes of type `kind` of its pictures or sound.
 fn edited(moov: &[u8], handler: [u8; 4], kind: [u8; 4], edit: impl Fn(&mut Vec<u8>)) -> Vec<u8> {

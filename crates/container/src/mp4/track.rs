@@ -169,30 +169,35 @@ impl MovieTrack {
     }
 
     /// Applies the edit list; says what cannot be as it wants.
-    fn edit(&mut self, edits: &EditList, is_fragmented: bool, budget: &mut SampleBudget) -> Option<String> {
+    fn edit(&mut self, edits: &EditList, is_fragmented: bool, budget: &mut SampleBudget) -> Vec<String> {
         let (origin, until) = edits.first(self.timescale);
         (self.origin, self.until) = (origin, until);
         if is_fragmented {
             // As ffmpeg and browsers have it, the end of an edit and those after it do not hold for fragments.
             self.until = None;
-            return None;
+            return Vec::new();
         }
         if edits.is_simple()
             && !(self.is_video() && cuts_a_group(&self.samples, origin + edits.lead(self.timescale)))
         {
-            return None;
+            return Vec::new();
         }
         let edited = edits.apply(&self.samples, self.timescale, self.is_video(), budget.left());
         budget.take(edited.samples.count());
         (self.samples, self.timescale) = (edited.samples, edited.timescale);
         (self.origin, self.until, self.end) = (edited.origin, None, self.samples.count());
-        (edited.hidden > 0).then(|| {
+        let hidden = (edited.hidden > 0).then(|| {
             format!(
                 "box elst: an edit begins between two sync samples, so the {} pictures that it cuts out before are \
                  shown for less than a millisecond",
                 edited.hidden
             )
-        })
+        });
+        let cut = edited.is_cut.then(|| {
+            let count = self.samples.count();
+            format!("box elst: it shows samples more often than is allowed: what comes after {count} of them is left out")
+        });
+        hidden.into_iter().chain(cut).collect()
     }
 
     /// When a sample is shown, in ticks of presentation time.

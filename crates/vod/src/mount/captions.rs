@@ -6,11 +6,12 @@ use tracing::{Instrument, info_span, warn};
 
 use super::files::{CAPTIONS_MAX, read_captions, sidecars};
 use super::{Mount, RecordingStream, Stamp};
-use crate::captions::{Captions, ListedText, NamedText, TextSource, names_of, track_place};
+use crate::captions::{Captions, ListedText, NamedText, TextSource, names_of, text_candidates, track_place};
 use crate::fault::VodFault;
 use crate::names::{FileNames, TextName, digest};
 use crate::presentation::{Presentation, Rendition};
 use crate::recording::Recording;
+use crate::report::RecordingReport;
 use crate::smil::TextStream;
 use amphi_container::mp4::chapters_of;
 use amphi_container::webvtt::{Cue, LostCue, TimedText};
@@ -117,9 +118,7 @@ impl Mount {
     ) -> Result<Vec<NamedText>, VodFault> {
         let mut named = Vec::new();
         for text in presentation.smil.iter().flat_map(|smil| &smil.texts) {
-            // From the root, as Wowza has it; then beside the playlist.
-            let beside = stream.path().rsplit_once('/').map(|(folder, _)| format!("{folder}/{}", text.path));
-            let source = TextSource::File(std::iter::once(text.path.clone()).chain(beside).collect());
+            let source = TextSource::File(text_candidates(stream.path(), &text.path).collect());
             named.push(NamedText { language: text.language.clone(), name: None, source, is_beside: false });
         }
         for rendition in &presentation.renditions {
@@ -170,6 +169,7 @@ impl Mount {
         if self.kept.is_new(format!("unusable {path} {stamp:?}")).await {
             warn!(file = path, why, "subtitles are left out: the file is not read");
         }
+        self.reports.lock().note(&path, stamp, Some(RecordingReport::of_unusable_text(&path, why)));
         Ok(None)
     }
 
@@ -196,15 +196,15 @@ impl Mount {
             let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
             let bytes = self.on_thread(move || read_captions(&settings, &owned)).await?;
             let encoding = self.settings.text_encoding;
-            let is_cut = bytes.len() as u64 >= CAPTIONS_MAX;
             let name = path.to_owned();
-            let text = self.work(move || Ok(Arc::new(TimedText::of_file(&name, &bytes, encoding)))).await?;
-            self.say_lost(path, stamp, &text, is_cut).await;
-            Ok(text)
+            self.work(move || Ok(Arc::new(TimedText::of_file(&name, &bytes, encoding)))).await
         };
         let span = info_span!("subtitles", name = %path);
         let text = self.cues.try_get_with((path.to_owned(), stamp), read).instrument(span).await;
-        text.map_err(|fault| VodFault::clone(&fault))
+        let text = text.map_err(|fault| VodFault::clone(&fault))?;
+        let lost = self.say_lost(path, stamp, &text, stamp.len > CAPTIONS_MAX).await;
+        self.reports.lock().note(path, stamp, RecordingReport::of_text(path, lost));
+        Ok(text)
     }
 
     /// The text of a track; the same.
@@ -226,11 +226,17 @@ impl Mount {
         text.map_err(|fault: Arc<VodFault>| VodFault::clone(&fault))
     }
 
-    /// Says what of a text cannot be read, once for each of its versions.
-    async fn say_lost(&self, path: &str, stamp: Stamp, text: &TimedText, is_cut: bool) {
-        if (text.lost.is_empty() && !is_cut) || !self.kept.is_new(format!("lost {path} {stamp:?}")).await {
-            return;
+    /// Looks again at a file of subtitles of which something is said.
+    pub(super) async fn look_at_text(&self, path: &str) {
+        let Ok(stamp) = self.stamp(path).await else { return };
+        if self.reports.lock().stamp_of(path).is_some_and(|of| of != stamp) {
+            // What is to be said of it now is said to those who read it.
+            self.reports.lock().forget(path);
         }
+    }
+
+    /// Says what of a text cannot be read, once for each of its versions, and returns it.
+    async fn say_lost(&self, path: &str, stamp: Stamp, text: &TimedText, is_cut: bool) -> Vec<String> {
         let mut said: Vec<String> = text.lost.iter().take(NAMED_MAX).map(ToString::to_string).collect();
         if text.lost.len() > said.len() {
             said.push("and more".to_owned());
@@ -238,11 +244,11 @@ impl Mount {
         if is_cut {
             said.push(format!("what is beyond {CAPTIONS_MAX} bytes is not read"));
         }
-        warn!(
-            file = path,
-            lost = said.join("; "),
-            "some of these subtitles cannot be read, and are left out"
-        );
+        if !said.is_empty() && self.kept.is_new(format!("lost {path} {stamp:?}")).await {
+            let lost = said.join("; ");
+            warn!(file = path, lost, "some of these subtitles cannot be read, and are left out");
+        }
+        said
     }
 
     /// The chapters in a file beside the presentation's: `<file>.chapters.vtt` or the like.

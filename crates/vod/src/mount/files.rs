@@ -24,6 +24,9 @@ const SMIL_MAX: u64 = 1 << 20;
 pub(super) const CAPTIONS_MAX: u64 = 16 << 20;
 /// Endings of files of subtitles; of one language, the first is taken.
 const CAPTION_ENDINGS: [&str; 4] = [".srt", ".vtt", ".ttml", ".dfxp"];
+/// Endings of names of files with pictures or sound that are played.
+pub(super) const FILM_ENDINGS: [&str; 10] =
+    [".mp4", ".m4v", ".m4a", ".mov", ".qt", ".f4v", ".f4a", ".3gp", ".3g2", ".ismv"];
 /// Most files and folders that are looked through for the list of recordings.
 const LISTED_MAX: usize = 200_000;
 /// How deep folders are looked through for it.
@@ -177,9 +180,12 @@ fn read_octets(settings: &MountSettings, path: &str, most: u64) -> Result<Vec<u8
 /// SMIL files that were read before, by path, each with its state at that time.
 pub(super) type KnownListed = Lock<HashMap<String, (Stamp, Listed)>>;
 
-/// Every SMIL file beneath the root, in order of titles. Only what has changed is read, and kept in `known` even if the
-/// caller gives up before all is read.
-pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<Listed>, VodFault> {
+/// Every SMIL file beneath the root, in order of titles, and the paths of those that cannot be read. Only what has changed is
+/// read, and kept in `known` even if the caller gives up before all is read.
+pub(super) fn list(
+    settings: &MountSettings,
+    known: &KnownListed,
+) -> Result<(Vec<Listed>, Vec<String>), VodFault> {
     let root = root(settings)?;
     let mut found = Vec::new();
     let mut folders = vec![(String::new(), 0)];
@@ -201,14 +207,20 @@ pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<
             }
         }
     }
-    let mut listed: Vec<Listed> = found.iter().filter_map(|path| listed(settings, path, known)).collect();
+    let (mut recordings, mut unreadable) = (Vec::new(), Vec::new());
+    for path in &found {
+        match listed(settings, path, known) {
+            Some(listed) => recordings.push(listed),
+            None => unreadable.push(composed(path).into_owned()),
+        }
+    }
     let found: std::collections::HashSet<&String> = found.iter().collect();
     known.lock().retain(|path, _| found.contains(path));
-    listed.sort_by(|a, b| (&a.title, &a.path).cmp(&(&b.title, &b.path)));
-    Ok(listed)
+    recordings.sort_by(|a, b| (&a.title, &a.path).cmp(&(&b.title, &b.path)));
+    Ok((recordings, unreadable))
 }
 
-/// One SMIL file and the catalogue beside it; `None` if it cannot be read. Viewers who open it get the reason.
+/// One SMIL file and the catalogue beside it; `None` if it cannot be read. Whoever opens it gets the reason.
 fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<Listed> {
     let stamp = stamp_of(settings, path).ok()?;
     if let Some((_, listed)) = known.lock().get(path).filter(|(known, _)| *known == stamp) {
@@ -218,7 +230,10 @@ fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<L
     let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     let modified = MediaTime::from_nanos(i64::try_from(since.as_nanos()).ok()?).to_string();
     let composed_path = composed(path);
-    let files = smil.renditions.iter().flat_map(|it| super::candidates(&composed_path, it)).collect();
+    let named = smil.renditions.iter().flat_map(|it| super::candidates(&composed_path, it));
+    let texts =
+        smil.texts.iter().flat_map(|text| crate::captions::text_candidates(&composed_path, &text.path));
+    let files = named.chain(texts).chain([composed_path.to_string()]).collect();
     let mut listed = Listed { files, ..Listed::new(&composed_path, smil.title, modified) };
     let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
     let stem = name.strip_suffix(".smil").unwrap_or(name);

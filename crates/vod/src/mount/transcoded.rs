@@ -162,9 +162,13 @@ impl Mount {
     }
 
     /// Says once for each version of a file which sound is coded here, and why.
-    pub(super) fn say_transcoded(recording: &Recording) {
+    pub(super) async fn say_transcoded(&self, recording: &Recording) {
         for (index, track) in recording.movie.audio.iter().enumerate() {
             let Some(source) = recording.sound_source(index) else { continue };
+            let this = format!("coded {} {:?} {index}", recording.path, recording.stamp);
+            if !self.kept.is_new(this).await {
+                continue;
+            }
             info!(
                 track = track.id,
                 coding = source.sound().name(),

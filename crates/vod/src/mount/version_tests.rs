@@ -214,6 +214,16 @@ async fn a_file_that_grows_is_served_up_to_its_last_whole_fragment_or_waits() {
     assert_eq!(mount.reports(), []);
 
     let (fragments, ends) = in_fragments(&recording, &whole);
+    // Its first fragment is not there yet, or nothing but zeros is.
+    let begins = recording.init(TrackSelection::Both).expect("a section").len();
+    let path = root.path().join("begins.mp4");
+    for (number, rest) in [&[][..], &fragments[begins..begins + 50], &[0; 500]].into_iter().enumerate() {
+        fs::write(&path, [&fragments[..begins], rest].concat()).expect("written");
+        touch(&path, number as u64);
+        mount.forget_stamps();
+        let fault = mount.open(&file("begins.mp4")).await.expect_err("not finished");
+        assert!(matches!(fault, VodFault::Unfinished { .. }), "{number}: {fault}");
+    }
     let path = root.path().join("grows.mp4");
     fs::write(&path, &fragments[..ends[1] + 100]).expect("written");
     let begun = Watched::begin(&mount, file("grows.mp4")).await;
@@ -354,5 +364,28 @@ async fn subtitles_asked_for_as_a_film_are_no_fault_of_the_mount() {
     fs::write(root.path().join("a.fr.vtt"), "WEBVTT\n\n00:00.000 --> 00:01.000\nOui\n").expect("written");
     let mount = mount(root.path());
     mount.recording("a.fr.vtt").await.expect_err("it is a text");
+    assert_eq!(mount.reports(), []);
+}
+
+#[tokio::test]
+async fn what_a_smil_file_says_in_vain_is_listed() {
+    let root = tempfile::tempdir().expect("a folder");
+    fs::write(root.path().join("a.mp4"), fixture("hall_a.mp4")).expect("written");
+    let write = |begin: &str| {
+        let text = format!("<smil><body>\n<video src='a' begin='{begin}'/></body></smil>");
+        fs::write(root.path().join("x.smil"), text).expect("written");
+    };
+    write("soon");
+    let mount = mount(root.path());
+    let stream = RecordingStream::Smil("x.smil".to_owned());
+    mount.open(&stream).await.expect("played");
+    let listed = mount.list().await.expect("a list");
+    let part = listed[0].left_out.first().expect("a value");
+    assert!(part.file == "x.smil" && part.track.is_none() && part.reason.contains("line 2"), "{part:?}");
+    assert_eq!(mount.serious_reports(3).0, 0, "it is played all the same");
+    write("2s");
+    touch(&root.path().join("x.smil"), 5);
+    mount.forget_stamps();
+    mount.open(&stream).await.expect("played");
     assert_eq!(mount.reports(), []);
 }

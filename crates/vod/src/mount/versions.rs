@@ -122,7 +122,7 @@ impl Mount {
             if amphi_runtime::log::may_say("overwritten", self.asker) {
                 warn!(
                     path,
-                    "a recording was overwritten in place; who watches it cannot go on. Replace it by renaming"
+                    "a recording was overwritten in place; its viewers cannot go on: replace files by renaming"
                 );
             }
         }
@@ -131,8 +131,14 @@ impl Mount {
     /// Says what of a file is not played, once for each of its versions, and keeps it for lists.
     pub(super) fn report(&self, path: &str, stamp: Stamp, report: Option<RecordingReport>) {
         let left_out = report.as_ref().map(|report| report.left_out.clone()).unwrap_or_default();
+        let fault = report.as_ref().filter(|report| !report.is_unfinished).and_then(|it| it.fault.clone());
         if !self.reports.lock().note(path, stamp, report) {
             return;
+        }
+        if let Some(fault) = fault
+            && amphi_runtime::log::may_say("left out", self.asker)
+        {
+            warn!(path, %fault, "nothing of a recording is played");
         }
         for it in left_out {
             if amphi_runtime::log::may_say("left out", self.asker) {
@@ -146,6 +152,10 @@ impl Mount {
     pub async fn look(&self, stream: &RecordingStream) -> usize {
         let mut read = 0;
         let files = match stream {
+            RecordingStream::File(path) if self.reports.lock().is_text(path) => {
+                self.look_at_text(path).await;
+                return 0;
+            }
             RecordingStream::File(path) => vec![path.clone()],
             RecordingStream::Smil(path) => match self.smil(path).await {
                 Ok(smil) => smil.renditions.iter().flat_map(|it| candidates(path, it)).collect(),

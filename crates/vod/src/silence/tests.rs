@@ -10,10 +10,11 @@ use crate::mount::{Mount, MountSettings};
 use crate::names::TrackSelection;
 use crate::presentation::{Presentation, Rendition};
 use crate::recording::Recording;
-use crate::tests::{fixture, moov};
+use crate::tests::fixture;
 use crate::{RecordedSample, SampleCursor, reading};
 use amphi_container::isobmff::Boxes;
 use amphi_container::mp4::Coding;
+use amphi_container::testing::moov;
 use amphi_container::testing::{edit_list, track_rewritten};
 use amphi_media::AudioTrack;
 

@@ -1,9 +1,9 @@
 //! A `VTIMEZONE` as a time zone (RFC 5545 §3.6.5): the onsets of its observances become the transitions of a TZif file
 //! (RFC 8536), which `jiff` reads. No crate of those here reads a `VTIMEZONE`.
 //!
-//! Bounded: [`OBSERVANCES`] of a zone, [`ONSETS`] that they list, and of all the last [`ONSETS`] are kept, rules that are yearly, offsets of
-//! less than a day (§3.3.14). Onsets are computed as far as events are, and a year more. A component that breaks these
-//! rules defines nothing: half of it could be an hour wrong.
+//! Bounded: [`OBSERVANCES`] of a zone, [`LISTED`] rules and dates of each, [`ONSETS`] that they list; of all onsets the last
+//! [`ONSETS`] are kept; rules are yearly, offsets less than a day (§3.3.14). Onsets are computed as far as events
+//! are, and a year more. A component that breaks these rules defines nothing: half of it could be an hour wrong.
 
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
@@ -123,7 +123,10 @@ impl Observance {
             "RRULE" if self.rules.len() < LISTED => self.rules.push(value),
             "RDATE" if self.dates.len() < LISTED => {
                 let dates = value.split(',').map(|date| date.split('/').next().unwrap_or_default().trim());
-                self.dates.extend(dates.take(LISTED).map(str::to_owned));
+                self.dates.extend(dates.take(LISTED + 1).map(str::to_owned));
+                if self.dates.len() > LISTED {
+                    return false;
+                }
             }
             "RRULE" | "RDATE" => return false,
             _ => {}

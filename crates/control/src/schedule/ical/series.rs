@@ -203,7 +203,7 @@ impl EventReader<'_> {
         let extent = self.extent(draft)?;
         let starts = instant(local, &zone)?;
         let recurs = !draft.rules.is_empty() || !draft.dates.is_empty();
-        let dates = if recurs {
+        let dates = if recurs || !draft.without.is_empty() {
             self.dates(draft, (local, zone.clone()), extent)?
         } else {
             Dates::from([(starts, None)])

@@ -4,7 +4,7 @@
 //! whatever its name means elsewhere); 2. the IANA database; 3. the IANA name that the calendar gives beside
 //! (`X-LIC-LOCATION`); 4. Windows' names; 5. an IANA or Windows name within the name, as in `/example.org/2019/Europe/Paris`,
 //! `tzone://Microsoft/Utc` or `Romance Standard Time 1`; 6. names as people see them, `(UTC+01:00) Brussels, Madrid, Paris`,
-//! by the first city that the IANA database has, else by the offset; 7. the server's zone, since a lecture that may be an
+//! by the first city that the IANA database has, else by the offset; 7. the site's zone, since a lecture that may be an
 //! hour off is better than a dark hall. Only the last is said, once for each name.
 //!
 //! Names are compared without case, quotes and escapes.

@@ -268,8 +268,14 @@ fn a_damaged_unit_is_silence_and_its_neighbours_pass() {
 
 #[test]
 fn a_target_that_cannot_be_encoded_is_refused() {
-    assert!(matches!(AudioLane::new(track(48_000, 6, 96_000)), Err(AudioError::Target { .. })));
-    assert!(matches!(AudioLane::new(track(47_999, 2, 96_000)), Err(AudioError::Target { .. })));
+    assert!(matches!(
+        AudioLane::new(track(48_000, 6, 96_000)),
+        Err(AudioError::Coding(CodingError::Target { .. }))
+    ));
+    assert!(matches!(
+        AudioLane::new(track(47_999, 2, 96_000)),
+        Err(AudioError::Coding(CodingError::Target { .. }))
+    ));
 }
 
 #[test]

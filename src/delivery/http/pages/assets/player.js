@@ -16,9 +16,10 @@ export async function offered(url) {
     .map((line) => ({ name: attribute(line, "NAME"), language: attribute(line, "LANGUAGE") ?? "", url: absolute(attribute(line, "URI")) }));
   const variants = lines.flatMap((line, index) => (line.startsWith("#EXT-X-STREAM-INF") ? [{ line, uri: lines[index + 1] }] : []));
   const alone = variants.find(({ line }) => !line.includes("RESOLUTION="));
-  // A recording's first sound track, by the name of its media playlist.
-  const track = /^(chunklist_k[0-9a-f]{8}(?:_k[0-9a-f]{8})?)((?:_t[0-9-]+)?\.m3u8.*)$/.exec(variants[0]?.uri ?? "");
-  const sound = alone ? absolute(alone.uri) : track && variants.length ? absolute(`${track[1]}_a0${track[2]}`) : null;
+  // A recording's first sound track, by the name of its media playlist, or of its picture's where it has several sounds.
+  const track = /^(chunklist_k[0-9a-f]{8}(?:_k[0-9a-f]{8})?)(?:_v)?((?:_t[0-9-]+)?\.m3u8.*)$/.exec(variants[0]?.uri ?? "");
+  const isHeard = variants.length > 0 && /mp4a|opus|flac/i.test(attribute(variants[0].line, "CODECS") ?? "");
+  const sound = alone ? absolute(alone.uri) : track && isHeard ? absolute(`${track[1]}_a0${track[2]}`) : null;
   return { sound, subtitles, status: 200 };
 }
 

@@ -104,10 +104,15 @@ function draw() {
   sound.textContent = t("audio_only");
   element("sound-only").hidden = sound.getAttribute("aria-pressed") !== "true";
   element("sound-only").textContent = t("sound_plays");
-  const gone = recorded && last?.status === 404;
-  element("trouble").hidden = !player.trouble && !gone;
-  element("trouble").textContent = gone ? t("gone") : t("trouble");
-  root.dataset.state = player.trouble || gone ? "trouble" : paused ? "paused" : "playing";
+  const lost = lostFor();
+  element("trouble").hidden = !player.trouble && !lost;
+  element("trouble").textContent = t(lost ?? "trouble");
+  root.dataset.state = player.trouble || lost ? "trouble" : paused ? "paused" : "playing";
+}
+
+// Why a recording will not play, however often it is asked for: it is not there, or nothing in it can be played.
+function lostFor() {
+  return recorded ? { 404: "gone", 415: "unplayable" }[last?.status] : undefined;
 }
 
 function drawTime() {
@@ -254,5 +259,5 @@ awake();
 const start = recorded ? Number(query.get("t")) || -1 : -1;
 await beside();
 if (query.get("audio") === "1" && last.sound) soundOnly(true);
-else if (last.status !== 404) player.load(url, start);
+else if (last.status !== 404 && !lostFor()) player.load(url, start);
 if (query.get("autoplay") !== "0") play();

@@ -47,6 +47,9 @@ fn dates_without_are_left_out_whatever_their_type() {
         assert_eq!(good(&[&format!("{MONDAYS}\n{line}")]), without, "{line}");
     }
     assert_eq!(good(&[&format!("{MONDAYS}\nEXDATE;TZID=Europe/Paris:20261123T093000")]), all, "another hour");
+    let single = "UID:s\nDTSTART:20261123T073000Z\nDTEND:20261123T093000Z";
+    assert_eq!(good(&[&format!("{single}\nEXDATE:20261123T073000Z")]), [""; 0], "an event of one date");
+    assert_eq!(good(&[&format!("{single}\nEXDATE:20261124T073000Z")]), ["11-23 07:30"]);
     let days = "UID:d\nDTSTART;VALUE=DATE:20261102\nDTEND;VALUE=DATE:20261103\nRRULE:FREQ=WEEKLY;COUNT=3";
     for line in [
         "EXDATE;VALUE=DATE:20261109",

@@ -120,6 +120,10 @@ fn a_zone_that_says_absurd_things_defines_nothing() {
         lines("DTSTART:16010101T000000\nTZOFFSETTO:+0300\nRRULE:FREQ=YEARLY;BYDAY=XX"),
         lines("DTSTART:16010101T000000\nTZOFFSETTO:+0300\nRDATE:never"),
         lines(&format!("DTSTART:16010101T000000\nTZOFFSETTO:+0300\n{}", "RRULE:FREQ=YEARLY\n".repeat(400))),
+        lines(&format!(
+            "DTSTART:16010101T000000\nTZOFFSETTO:+0300\nRDATE:{}",
+            ["16020101T000000"; 301].join(",")
+        )),
         // No observance has too many dates by itself.
         lines(&format!("TZOFFSETTO:+0300\nDTSTART:{}", "16010101T000000\nRDATE:".repeat(290)))
             .repeat(8)
