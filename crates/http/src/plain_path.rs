@@ -64,6 +64,7 @@ where
 }
 
 /// What the bytes that were read are.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum PlainRequest {
     /// The beginning of a request.
     Partial,
