@@ -130,9 +130,11 @@ fn found(layout: &SegmentLayout) -> Vec<Vec<Vec<u8>>> {
 /// The bytes of each sample, as they are in the file or made.
 fn expected(part: &TrackPart<'_>) -> Vec<Vec<u8>> {
     let samples = &part.track.samples;
-    let sample = |index| match samples.is_silent(index) {
-        true => part.track.silence.to_vec(),
-        false => samples.extents(index, index + 1).iter().flat_map(bytes).collect(),
+    let sample = |index| {
+        if samples.is_silent(index) {
+            return part.track.silence.to_vec();
+        }
+        samples.extents(index, index + 1).iter().flat_map(bytes).collect()
     };
     (part.from..part.to).map(sample).collect()
 }
