@@ -236,6 +236,9 @@ impl<'a> Viewing<'a> {
         if first == main.end() {
             return self.screen.error("playlist", ExchangeError::Content("no segments"));
         }
+        if self.screen.test.is_unpaced {
+            return self.unpaced(main, audio, first).await;
+        }
         loop {
             main.next = fastrand::u64(first..main.end());
             if let Some(audio) = &mut audio {
@@ -265,6 +268,32 @@ impl<'a> Viewing<'a> {
             self.screen.begin_again();
             sleep_until(until).await;
             self.screen.test.tally.seeks.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Fetches the segments of a recording as fast as they come, from a random one on and in a circle.
+    async fn unpaced(&mut self, mut main: FollowedPlaylist, mut audio: Option<FollowedPlaylist>, first: u64) {
+        let mut from = fastrand::u64(first..main.end());
+        loop {
+            main.next = from;
+            if let Some(audio) = &mut audio {
+                audio.next = same_place(&main, audio);
+            }
+            for rendition in std::iter::once(&mut main).chain(&mut audio) {
+                rendition.continuity.forget();
+            }
+            while let Some(listed) = main.listed() {
+                let before = main.received;
+                self.segment(&mut main, &listed).await;
+                if let Some(audio) = &mut audio {
+                    self.catch_up(audio, main.received).await;
+                }
+                self.show(&main, audio.as_ref());
+                if main.received == before {
+                    sleep(AGAIN).await;
+                }
+            }
+            from = first;
         }
     }
 
@@ -346,7 +375,7 @@ impl<'a> Viewing<'a> {
             rendition.continuity.forget();
         }
         let asked = Instant::now();
-        let mut check = BodyCheck::of(rendition.continuity.tracks());
+        let mut check = BodyCheck::of(rendition.continuity.tracks(), self.screen.test.body_use);
         let reply = self.connection.get(&listed.uri, &mut check).await;
         let took = asked.elapsed();
         let facts = reply.and_then(|bytes| {
