@@ -30,6 +30,7 @@
 mod buffer;
 mod connection;
 mod fault;
+mod followed;
 mod fragment;
 mod histogram;
 mod hls;
