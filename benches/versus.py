@@ -18,7 +18,7 @@ from common import Binaries, Halls, idle_cpu, live_server, steady, tell
 
 
 def told(name, old, new, unit):
-    ratios = sorted(after / before for before, after in zip(old, new))
+    ratios = sorted(after / before for before, after in zip(old, new) if before) or [float("nan")]
     print(f"  {name}: {statistics.median(old):.3f} -> {statistics.median(new):.3f} {unit}, ratio "
           f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})", flush=True)
 
