@@ -487,7 +487,8 @@ fn quality(clip: &Clip, stream: &Path, size: PictureSize, seconds: u64) -> Quali
         .expect("ffmpeg");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let after = |key: &str| -> f64 {
-        let value = said.split(key).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
+        let value =
+            said.split(key).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
         value.parse().expect("a figure from ffmpeg")
     };
     let kbit_per_s = std::fs::metadata(stream).map_or(0, |file| file.len()) * 8 / seconds / 1000;
