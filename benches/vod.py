@@ -1,26 +1,33 @@
 #!/usr/bin/env python3
 """What a recorded lecture costs, compared with nginx and ffmpeg's HLS of the same file on disk in the same run.
 
-    cargo build --release && benches/vod.py [--seconds 8] [--rounds 5]
+    cargo build --release && benches/vod.py [--seconds 8] [--rounds 5] [--readers 64] [--viewers 250,2200]
     benches/vod.py --sound [--minutes 30]       what sound costs that is coded to AAC as it is watched, and nothing else
 
-The recording is a lecture of two hours and 1.5 GB. Prints the time to its playlists and first segment with a cold and a warm
-page cache; the memory of its index; segments per second and CPU seconds per GB from a warm file, in turns with nginx; and how 250
-and 2000 viewers at random positions fare (`amphi loadtest`). Needs ffmpeg, nginx and wrk from Debian, and 4 GB of disk.
+The recording is a lecture of two hours and 1.5 GB; nginx has the same in segments of the same length, with its best settings
+(`Nginx` in common.py). Told are:
+
+* the time to its playlists and first segment with a cold and a warm page cache; the memory of its index;
+* the CPU of whole processes for a GB, in turns: readers as fast as they can, who copy what they get (`--read`) or let the kernel
+  throw it away (`--discard`). Once from pages that were read from the disk, and once from pages as they were written: the kernel
+  keeps those in larger pieces, which cost it less. A server sees pages as written only of what has just been copied to it;
+* the same of viewers at their own pace, at random positions, and how they fare.
+
+Needs ffmpeg and nginx, and 4 GB of disk.
 """
-import argparse
 import http.client
-import json
 import os
 import random
 import re
+import shutil
 import statistics
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from live import AMPHI, cpu, rss_mb, Amphi
+from common import (OURS, Bench, Nginx, configured, faults, idle_cpu, rss_mb, spread, steady, turns,
+                    whole_cpu)
 
 HOURS = 2
 
@@ -34,7 +41,10 @@ def make(folder):
                     "-g", "50", "-c:a", "aac", "-b:a", "96k", minute], check=True)
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-stream_loop", str(HOURS * 60 - 1), "-i", minute, "-c", "copy",
                     lecture], check=True)
-    return lecture
+
+
+def duration_s(path):
+    return float(subprocess.check_output(["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", path]))
 
 
 def evict(path):
@@ -85,78 +95,70 @@ def cold_and_warm(amphi, lecture, rounds):
         first, media, segment = (statistics.median(column) for column in zip(*times))
         worst = max(row[2] for row in times)
         print(f"  {name:8} playlist {first:6.1f} ms, media playlist {media:6.1f} ms, first segment {segment:6.1f} ms "
-              f"(at most {worst:.1f})")
+              f"(at most {worst:.1f})", flush=True)
+    return {name: [dict(zip(("playlist_ms", "media_playlist_ms", "first_segment_ms"), row)) for row in times]
+            for name, times in rows.items()}
 
 
-def nginx(folder, hls):
-    config = folder / "nginx.conf"
-    config.write_text(f"""
-daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 4096; }}
-http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
-  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
-  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-  server {{ listen 127.0.0.1:18099; root {hls}; }} }}
-""")
-    process = subprocess.Popen(["nginx", "-c", config, "-e", folder / "error.log"])
-    time.sleep(1)
-    worker = subprocess.check_output(["pgrep", "-P", str(process.pid)], text=True).split()[0]
-    return process, int(worker)
-
-
-def wrk(folder, address, paths, seconds):
-    script = folder / "urls.lua"
-    script.write_text("local paths = {" + ",".join(json.dumps(path) for path in paths) + "}\n"
-                      "math.randomseed(7)\nrequest = function() "
-                      "return wrk.format('GET', paths[math.random(#paths)]) end\n")
-    out = subprocess.check_output(["wrk", "-t1", "-c8", f"-d{seconds}s", "-s", script, f"http://{address}/"], text=True)
-    requests, size, unit = re.search(r"(\d+) requests in [\d.]+s, ([\d.]+)(MB|GB)", out).groups()
-    assert "Non-2xx" not in out, out
-    return int(requests), float(size) * {"MB": 1 / 1024, "GB": 1}[unit] * 1.073741824
-
-
-def throughput(amphi, folder, lecture, seconds, rounds):
+def split(folder, lecture):
+    """The lecture as ffmpeg's HLS, for nginx."""
     hls = folder / "hls"
     hls.mkdir()
-    subprocess.run(["ffmpeg", "-v", "error", "-i", lecture, "-t", "1200", "-c", "copy", "-f", "hls", "-hls_time", "6",
-                    "-hls_list_size", "0", "-hls_segment_type", "fmp4", hls / "index.m3u8"], check=True)
-    static = [f"/{path.name}" for path in hls.glob("*.m4s")]
-    client, base = Client(amphi.http), "/vod/mp4:lecture.mp4"
-    playlist = re.search(r"^chunklist.*$", client.get(f"{base}/playlist.m3u8").decode(), re.M)[0]
-    media = client.get(f"{base}/{playlist}").decode().splitlines()
-    ours = [f"{base}/{line}" for line in media if line.startswith("media_")][:200]
-    for path in ours:
-        client.get(path)
-    process, worker = nginx(folder, hls)
-    rows = {"amphi": [], "nginx": []}
-    for _ in range(rounds):
-        for name, address, pid, paths in (("amphi", amphi.http, amphi.process.pid, ours),
-                                          ("nginx", "127.0.0.1:18099", worker, static)):
-            before = cpu(pid)
-            requests, size = wrk(folder, address, paths, seconds)
-            rows[name].append((requests / seconds, (cpu(pid) - before) / size, size / seconds))
-    process.terminate()
-    for name, row in rows.items():
-        print(f"  {name}: {statistics.median(it[0] for it in row):.0f} segments/s, "
-              f"{statistics.median(it[2] for it in row):.2f} GB/s, "
-              f"{statistics.median(it[1] for it in row):.3f} CPU s/GB")
-    ratios = sorted(ours[1] / theirs[1] for ours, theirs in zip(rows["amphi"], rows["nginx"]))
-    print(f"  CPU per GB, amphi to nginx: {ratios[0]:.2f} to {ratios[-1]:.2f}, median {statistics.median(ratios):.2f}")
+    subprocess.run(["ffmpeg", "-v", "error", "-i", lecture, "-c", "copy", "-f", "hls", "-hls_time", "6", "-hls_list_size", "0",
+                    "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4", hls / "index.m3u8"], check=True)
+    return hls
 
 
-def viewers(amphi, players, seconds):
-    before, at = cpu(amphi.process.pid), time.time()
-    out = subprocess.run([AMPHI, "loadtest", f"http://{amphi.http}/vod/mp4:lecture.mp4/playlist.m3u8", "--players",
-                          str(players), "--duration", str(seconds), "--ramp", "20", "--seek", "60", "--json", "-"],
-                         stdout=subprocess.PIPE, text=True).stdout
-    report = json.loads(out)
-    took = time.time() - at
-    spent = cpu(amphi.process.pid) - before
-    print(f"  {players} viewers: {report['stalls']} stalls of {report['stalled_players']} players, errors "
-          f"{report['errors']}, {report['seeks']} seeks, {report['bytes'] * 8e-6 / took:.0f} Mbit/s, segment p50 "
-          f"{report['segment']['p50_ms']:.1f} ms, p99 {report['segment']['p99_ms']:.1f} ms, start p99 "
-          f"{report['start']['p99_ms']:.0f} ms, {spent / (report['bytes'] * 1e-9):.2f} CPU s/GB, "
-          f"{rss_mb(amphi.process.pid):.0f} MB resident")
+def read_back(paths):
+    """Lets the page cache have what comes from the disk."""
+    os.sync()
+    for path in paths:
+        evict(path)
+    for path in paths:
+        with open(path, "rb") as file:
+            while file.read(1 << 20):
+                pass
+
+
+def readers(server, url, pid, pages, client, count, seconds):
+    """Readers as fast as they can."""
+    row = steady(server, url, pid, count, seconds, 0, "--unpaced", f"--{client}", ramp=1)
+    row |= {"pages": pages, "client": client, "machine_cpu_s_per_gb": row["machine_cpu_s"] / row["gb"]}
+    print(f"  {server:6} {count} readers that {client}, pages {pages}: {row['whole_cpu_s_per_gb']:.3f} CPU s/GB (the machine "
+          f"{row['machine_cpu_s_per_gb']:.3f}), {row['gb'] / row['window_s']:.2f} GB/s, {faults(row['report'])}", flush=True)
+    return row
+
+
+def throughput(servers, pages, options):
+    rows = []
+    for client in ("read", "discard"):
+        for turn in range(options.rounds):
+            for name in turns(servers, turn):
+                url, pid = servers[name]
+                rows.append({"round": turn, **readers(name, url, pid, pages, client, options.readers, options.seconds)})
+        cost = lambda name: [row["whole_cpu_s_per_gb"] for row in rows if (row["server"], row["client"]) == (name, client)]
+        ratios = [ours / theirs for ours, theirs in zip(cost(OURS), cost("nginx"))]
+        print(f"  CPU for a GB, Amphi / nginx, pages {pages}, clients {client}: {spread(ratios)}", flush=True)
+    return rows
+
+
+def paced(servers, options):
+    """Viewers at their own pace. A reading client takes most of the CPU itself, so theirs discards."""
+    idle = dict(zip(servers, idle_cpu([pid for _, pid in servers.values()], 4)[1:]))
+    rows = []
+    for players in map(int, filter(None, options.viewers.split(","))):
+        for turn in range(options.viewer_rounds):
+            for name in turns(servers, turn):
+                url, pid = servers[name]
+                row = steady(name, url, pid, players, options.viewer_seconds, idle[name], "--discard", "--seek", 60,
+                             ramp=max(5, players // 110))
+                report = row["report"]
+                print(f"  {name:6} {players} viewers: {row['whole_cpu_s_per_gb']:.3f} CPU s/GB, whole "
+                      f"{row['whole_ms_per_player_minute']:.1f} ms/player-min, segment p99 {report['segment']['p99_ms']:.1f} ms, "
+                      f"start p99 {report['start']['p99_ms']:.1f} ms, {report['seeks']} seeks, {row['rss_mb']:.0f} MB, "
+                      f"{faults(report)}", flush=True)
+                rows.append({"round": turn, **row})
+    return rows
 
 
 CODINGS = {
@@ -185,35 +187,36 @@ def sound(folder, minutes):
         media = client.get(f"{base}/{playlist}").decode().splitlines()
         rows = []
         for _ in range(2):
-            before, at, slowest = cpu(amphi.process.pid), time.time(), 0
+            before, at, slowest = whole_cpu(amphi.pid), time.time(), 0
             for segment in (line for line in media if line.startswith("media_")):
                 asked = time.time()
                 client.get(f"{base}/{segment}")
                 slowest = max(slowest, time.time() - asked)
-            spent = cpu(amphi.process.pid) - before
+            spent = whole_cpu(amphi.pid) - before
             rows.append(f"{spent * 60 / minutes:6.2f} CPU s per hour, {(time.time() - at) * 60 / minutes:6.2f} s, "
                         f"slowest segment {slowest * 1000:.0f} ms")
         print(f"  {name:8} first segment {first:6.1f} ms; {rows[0]}; again: {rows[1]}")
-    print(f"  {rss_mb(amphi.process.pid):.0f} MB resident")
+    print(f"  {rss_mb(amphi.pid):.0f} MB resident")
     amphi.end()
 
 
 def serve(folder, nas):
-    config = folder / "amphi.toml"
-    any_port = "127.0.0.1:0"
-    config.write_text(f'[server]\nlisten = "{any_port}"\nhttp_listen = "{any_port}"\nadmin_listen = "{any_port}"\n'
-                      f'state_dir = "{folder}/state"\n[[vod]]\nname = "vod"\nroot = "{nas}"\n')
-    return Amphi(["run", config])
+    return configured(folder, f'[[vod]]\nname = "vod"\nroot = "{nas}"\n',
+                      more="connections = 100000\nconnections_per_address = 15000\n")
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--seconds", type=int, default=8)
-    arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--viewer-seconds", type=int, default=90)
-    arguments.add_argument("--sound", action="store_true")
-    arguments.add_argument("--minutes", type=int, default=30)
-    options = arguments.parse_args()
+    bench = Bench("vod", __doc__, "nginx", "ffmpeg")
+    bench.option("--seconds", type=int, default=8, help="of readers")
+    bench.option("--readers", type=int, default=64)
+    bench.option("--pages", default="written,read", help="how the page cache got the files")
+    bench.option("--viewers", default="250,2200")
+    bench.option("--viewer-seconds", type=int, default=60)
+    bench.option("--viewer-rounds", type=int, default=3)
+    bench.option("--lecture", type=Path, help="a recording, in place of the one that is made")
+    bench.option("--sound", action="store_true")
+    bench.option("--minutes", type=int, default=30)
+    options = bench.begin()
     random.seed(7)
     with tempfile.TemporaryDirectory(dir=os.environ.get("AMPHI_BENCH_DIR")) as directory:
         folder = Path(directory)
@@ -222,24 +225,40 @@ def main():
             return sound(folder, options.minutes)
         nas = folder / "nas"
         nas.mkdir()
-        lecture = make(nas)
-        size = lecture.stat().st_size
-        print(f"a lecture of {HOURS} h, {size / 1e9:.2f} GB, {size * 8e-6 / HOURS / 3600:.2f} Mbit/s")
+        lecture = nas / "lecture.mp4"
+        if options.lecture:
+            shutil.copyfile(options.lecture, lecture)
+        else:
+            make(nas)
+        hls = split(folder, lecture)
+        os.sync()
+        size, hours = lecture.stat().st_size, duration_s(lecture) / 3600
+        print(f"a lecture of {hours:.1f} h, {size / 1e9:.2f} GB, {size * 8e-6 / hours / 3600:.2f} Mbit/s", flush=True)
         amphi = serve(folder, nas)
         admin = Client(amphi.address("admin"))
+        nginx = Nginx(folder, hls, live=False)
+        servers = {OURS: (f"http://{amphi.http}/vod/mp4:lecture.mp4/playlist.m3u8", amphi.pid),
+                   "nginx": (f"http://127.0.0.1:{nginx.port}/index.m3u8", nginx.pid)}
+        files, rows = [lecture, *hls.glob("*.m4s")], []
+        opened(amphi.http, "lecture.mp4")
+        time.sleep(1)
+        pages = options.pages.split(",")
+        if "written" in pages:
+            rows += throughput(servers, "written", options)
         print("opening:")
-        cold_and_warm(amphi, lecture, options.rounds)
+        opening = cold_and_warm(amphi, lecture, options.rounds)
         time.sleep(3)
         metrics = admin.get("/metrics").decode()
         indexes, memory = (float(re.search(rf'^{name}{{.*}} (.*)$', metrics, re.M)[1])
                            for name in ("amphi_vod_indexes", "amphi_vod_index_bytes"))
-        print(f"index: {memory / indexes / HOURS / 1e6:.2f} MB per hour")
-        print("from a warm file, eight connections, in turns:")
-        throughput(amphi, folder, lecture, options.seconds, options.rounds)
-        print("viewers at random places:")
-        for players in (250, 2000):
-            viewers(amphi, players, options.viewer_seconds)
+        print(f"index: {memory / indexes / hours / 1e6:.2f} MB per hour", flush=True)
+        read_back(files)
+        if "read" in pages:
+            rows += throughput(servers, "read", options)
+        viewing = paced(servers, options)
+        nginx.end()
         amphi.end()
+    bench.write(hours=hours, bytes=size, opening=opening, index_mb_per_hour=memory / indexes / hours / 1e6, readers=rows, viewers=viewing)
 
 
 if __name__ == "__main__":
