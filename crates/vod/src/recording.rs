@@ -15,7 +15,7 @@ use super::stamp::Stamp;
 use super::transcode::{self, SoundSource};
 use super::{Layout, Track};
 use amphi_container::fmp4::LAYOUT_VERSION;
-use amphi_container::fmp4::layout::{TrackPart, init_of, layout};
+use amphi_container::fmp4::layout::{TrackPart, init_of};
 use amphi_container::hls::BitRates;
 use amphi_container::isobmff::BoxFault;
 use amphi_container::mp4::{Extent, Movie};
@@ -223,7 +223,8 @@ impl Recording {
     }
 
     /// The segment of `kind` that begins at the presentation time `start`, in ticks of its leading track.
-    pub fn segment_at(&self, kind: TrackSelection, start: i64) -> Result<Layout, VodFault> {
+    #[cfg(test)]
+    pub(super) fn segment_at(&self, kind: TrackSelection, start: i64) -> Result<Layout, VodFault> {
         let (from, to) = self.cut_at(kind, start).ok_or(VodFault::Gone)?;
         self.segment(kind, from, to)
     }
@@ -259,7 +260,7 @@ impl Recording {
     /// coded here is not in it.
     #[cfg(test)]
     pub(super) fn segment(&self, kind: TrackSelection, from: u32, to: u32) -> Result<Layout, VodFault> {
-        Ok(layout(&self.parts(kind, from, to)?, from))
+        Ok(amphi_container::fmp4::layout::layout(&self.parts(kind, from, to)?, from))
     }
 
     /// The samples of that segment, track by track.
