@@ -134,7 +134,7 @@ class Bench:
         self.head = {
             "bench": self.name, "at": datetime.now(timezone.utc).isoformat(timespec="seconds"), **commit(),
             "machine": machine(), "load_before": os.getloadavg(),
-            "settings": {name: value for name, value in vars(options).items() if name not in ("binary", "loadtest", "out")},
+            "settings": {name: value for name, value in vars(options).items() if name not in ("binary", "loadtest", "out", "bench")},
             "binary": described(Binaries.server), "rivals": {name: RIVALS[name]() for name in self.rivals}}
         day = ROOT / "benches/runs" / self.head["at"][:10]
         self.out = options.out or day / f"{self.name}.json"
