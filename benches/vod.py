@@ -3,6 +3,7 @@
 
     cargo build --release && benches/vod.py [--seconds 8] [--rounds 5] [--readers 64] [--viewers 250,2200]
     benches/vod.py --sound [--minutes 30]       what sound costs that is coded to AAC as it is watched, and nothing else
+    benches/vod.py --odd target/odd/<hash>      memory while 500 recordings of odd shapes are open at once, and nothing else
 
 The recording is a lecture of two hours and 1.5 GB; nginx has the same in segments of the same length, with its best settings
 (`Nginx` in common.py). Told are:
@@ -15,7 +16,9 @@ The recording is a lecture of two hours and 1.5 GB; nginx has the same in segmen
 
 Needs ffmpeg and nginx, and 4 GB of disk.
 """
+import collections
 import http.client
+import itertools
 import os
 import random
 import re
@@ -24,9 +27,11 @@ import statistics
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.parse
 from pathlib import Path
 
-from common import (OURS, Bench, Nginx, configured, faults, idle_cpu, rss_mb, spread, steady, turns,
+from common import (OURS, Bench, Nginx, configured, faults, get, idle_cpu, rss_mb, spread, steady, turns,
                     whole_cpu)
 
 HOURS = 2
@@ -200,6 +205,33 @@ def sound(folder, minutes):
     amphi.end()
 
 
+def odd(folder, files, count=500):
+    """Memory while `count` recordings of odd shapes, those of the folder `files` by turns, are open at once."""
+    nas, sources = folder / "nas", sorted(path for path in files.iterdir() if path.is_file() and path.suffix != ".json")
+    nas.mkdir()
+    names = [f"{number}{sources[number % len(sources)].suffix}" for number in range(count)]
+    for name, source in zip(names, itertools.cycle(sources)):
+        shutil.copy(source, nas / name)
+    amphi = serve(folder, nas)
+    metrics = lambda: get(f"http://{amphi.address('admin')}/metrics").decode()
+    value = lambda name: float(re.search(rf"^{name}(?:{{.*}})? (.*)$", metrics(), re.M)[1])
+    before, at, statuses = rss_mb(amphi.pid), time.time(), collections.Counter()
+    for name in names:
+        playlist = f"http://{amphi.http}/vod/mp4:{name}/playlist.m3u8"
+        try:
+            for _ in range(2):
+                lines = [line for line in get(playlist).decode().splitlines() if line and line[0] != "#"]
+                playlist = urllib.parse.urljoin(playlist, lines[0])
+            get(playlist)
+            statuses[200] += 1
+        except urllib.error.HTTPError as error:
+            statuses[error.code] += 1
+    print(f"  {count} recordings of {len(sources)} shapes, opened one after the other in {time.time() - at:.1f} s: {dict(statuses)}; "
+          f"{value('amphi_vod_indexes'):.0f} are kept open, "
+          f"{before:.0f} MB resident before, {rss_mb(amphi.pid):.0f} MB with them")
+    amphi.end()
+
+
 def serve(folder, nas):
     return configured(folder, f'[[vod]]\nname = "vod"\nroot = "{nas}"\n',
                       more="connections = 100000\nconnections_per_address = 15000\n")
@@ -216,6 +248,7 @@ def main():
     bench.option("--lecture", type=Path, help="a recording, in place of the one that is made")
     bench.option("--sound", action="store_true")
     bench.option("--minutes", type=int, default=30)
+    bench.option("--odd", type=Path, help="a folder of odd recordings, such as `tests/odd` leaves beneath target/odd")
     options = bench.begin()
     random.seed(7)
     with tempfile.TemporaryDirectory(dir=os.environ.get("AMPHI_BENCH_DIR")) as directory:
@@ -223,6 +256,8 @@ def main():
         folder.chmod(0o755)
         if options.sound:
             return sound(folder, options.minutes)
+        if options.odd:
+            return odd(folder, options.odd)
         nas = folder / "nas"
         nas.mkdir()
         lecture = nas / "lecture.mp4"
