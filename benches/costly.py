@@ -1,32 +1,29 @@
 #!/usr/bin/env python3
 """How hundreds of clients that ask for costly parts of a recording affect the viewers of a live channel.
 
-    cargo build --release && benches/costly.py [--amphi target/release/amphi] [--askers 300] [--seconds 8]
+    cargo build --release && benches/costly.py [--askers 300] [--seconds 8] [--rounds 1]
 
 The recording is a lecture of two hours with 3000 captions, a SMIL file of four renditions. For each kind of request, so many
 askers repeat it without a pause, each over a connection of its own. Meanwhile one viewer fetches a live playlist fifty times a
 second. Prints the viewer's times, the askers' responses by status, and the server's CPU. The askers share the machine with the
 server, so the viewer runs at a higher priority if that is allowed. Needs ffmpeg and 1 GB of disk.
 """
-import argparse
 import http.client
-import json
 import multiprocessing as mp
 import os
 import random
 import re
 import selectors
 import shutil
-import signal
 import socket
-import statistics
 import subprocess
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from common import ROOT, Bench, configured, quantiles, whole_cpu
+
 SMIL = "/vod/smil:lecture.smil"
 
 
@@ -47,30 +44,11 @@ def make(nas):
     (nas / "lecture.smil").write_text(f"<smil><body><switch>{videos}</switch></body></smil>")
 
 
-def free():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-class Server:
-    def __init__(self, amphi, folder, nas):
-        self.web, media, admin = free(), free(), free()
-        config = folder / "config.toml"
-        config.write_text(f"""
-[server]
-listen = "127.0.0.1:{media}"
-http_listen = "127.0.0.1:{self.web}"
-admin_listen = "127.0.0.1:{admin}"
-state_dir = "{folder}/state"
+def serve(folder, nas):
+    amphi = configured(folder, f"""
 [[ladder]]
 name = "lecture"
-[[ladder.rung]]
-name = "480p"
-width = 854
-height = 480
-fps = 15
-bitrate = 400000
+rung = [{{ name = "480p", width = 854, height = 480, fps = 15, bitrate = 400000 }}]
 [[channel]]
 name = "Live"
 streams = ["live"]
@@ -81,25 +59,12 @@ name = "vod"
 root = "{nas}"
 index = true
 """)
-        self.log = open(folder / "log", "wb")
-        self.process = subprocess.Popen([amphi, "run", config], stdout=self.log, stderr=self.log)
-        until = time.time() + 60
-        while time.time() < until:
-            try:
-                if get(self.web, "/Live/playlist.m3u8")[0] == 200:
-                    return
-            except OSError:
-                pass
-            time.sleep(0.2)
-        raise SystemExit("the server does not begin: " + (folder / "log").read_text()[-800:])
-
-    def cpu(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(15)
+    port, until = int(amphi.http.rsplit(":", 1)[1]), time.time() + 60
+    while get(port, "/Live/playlist.m3u8")[0] != 200:
+        if time.time() > until:
+            raise SystemExit("the channel does not begin")
+        time.sleep(0.2)
+    return amphi, port
 
 
 def get(port, path):
@@ -199,44 +164,45 @@ def kinds(port):
     }
 
 
+def measure(amphi, port, kind, paths, options):
+    until, results, seen = time.time() + options.seconds, mp.Queue(), mp.Queue()
+    viewer = mp.Process(target=view, args=(port, "/Live/chunklist_480p.m3u8", until, seen))
+    asking = [mp.Process(target=ask, args=(port, paths, options.askers, until, results))] if paths else []
+    begun = whole_cpu(amphi.pid)
+    for process in [viewer, *asking]:
+        process.start()
+    (times, bad), statuses = seen.get(), results.get() if asking else Counter()
+    cpu = whole_cpu(amphi.pid) - begun
+    for process in [viewer, *asking]:
+        process.join()
+    row = {"kind": kind, "playlist": quantiles(times), "bad": bad, "answers": {str(k): v for k, v in statuses.items()},
+           "whole_cpu_s_per_s": cpu / options.seconds}
+    p = row["playlist"]
+    print(f"  {kind:30} p50 {p['p50_ms']:6.1f}  p99 {p['p99_ms']:7.1f}  max {p['max_ms']:7.1f}  of {len(times):4}, "
+          f"bad {bad}; {dict(statuses)}; {row['whole_cpu_s_per_s']:.2f} CPU s/s", flush=True)
+    return row
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--amphi", default=ROOT / "target/release/amphi")
-    parser.add_argument("--askers", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--nas", type=Path, help="a folder of an earlier run, or one to be filled")
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
+    bench = Bench("costly", __doc__, rounds=1)
+    bench.option("--askers", type=int, default=300)
+    bench.option("--seconds", type=float, default=8)
+    bench.option("--nas", type=Path, help="a folder of an earlier run, or one to be filled")
+    options = bench.begin()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         folder = Path(folder)
-        nas = args.nas or folder / "nas"
+        nas = options.nas or folder / "nas"
         nas.mkdir(parents=True, exist_ok=True)
         if not (nas / "lecture.smil").exists():
             make(nas)
-        server, rows = Server(args.amphi, folder, nas), []
-        print(f"{args.askers} askers, {args.seconds:g} s each; live playlist in ms; load of the machine {os.getloadavg()[0]:.1f}")
-        for name, paths in kinds(server.web).items():
-            until, results, seen = time.time() + args.seconds, mp.Queue(), mp.Queue()
-            viewer = mp.Process(target=view, args=(server.web, "/Live/chunklist_480p.m3u8", until, seen))
-            asking = [mp.Process(target=ask, args=(server.web, paths, args.askers, until, results))] if paths else []
-            begun = server.cpu()
-            for process in [viewer, *asking]:
-                process.start()
-            (times, bad), statuses = seen.get(), results.get() if asking else Counter()
-            cpu = server.cpu() - begun
-            for process in [viewer, *asking]:
-                process.join()
-            times.sort()
-            row = {"kind": name, "p50": statistics.median(times), "p99": times[int(len(times) * 0.99)], "max": times[-1],
-                   "playlists": len(times), "bad": bad, "answers": {str(k): v for k, v in statuses.items()},
-                   "cpu": cpu / args.seconds}
-            rows.append(row)
-            print(f"  {name:30} p50 {row['p50']:6.1f}  p99 {row['p99']:7.1f}  max {row['max']:7.1f}  of {len(times):4}, "
-                  f"bad {bad}; {dict(statuses)}; {row['cpu']:.2f} CPU s/s", flush=True)
-            time.sleep(1)
-        server.stop()
-        if args.json:
-            args.json.write_text(json.dumps(rows, indent=1))
+        (amphi, port), rows = serve(folder, nas), []
+        print(f"{options.askers} askers, {options.seconds:g} s each; live playlist in ms")
+        for turn in range(options.rounds):
+            for kind, paths in kinds(port).items():
+                rows.append({"round": turn, **measure(amphi, port, kind, paths, options)})
+                time.sleep(1)
+        amphi.end()
+    bench.write(rounds=rows)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
 """How late a live picture reaches an RTMP player.
 
-    cargo build --release && benches/delay.py [--seconds 30]
+    cargo build --release && benches/delay.py [--seconds 30] [--rounds 3]
 
-A player (this script, over a bare socket) records when each message of the best rung of a channel of `amphi demo` arrives.
+First by time stamps, with the player's own cost left out. A player (this script, over a bare socket) records when each message of the best rung of a channel of `amphi demo` arrives.
 The time stamp of a message, relative to the wall-clock slot of the first picture, says when it was due. RTMP's clock begins
 at the start of an unknown cell, so delays are known only modulo the cell of two seconds; the first message of each cell must
-be an IDR picture. Prints the median and the worst delay of pictures and of sound.
+be an IDR picture. Then by the clock that is burnt into the hall's pictures: from the time that a picture tells, as the hall sends
+it, to its being decoded by ffmpeg, over RTMP and RTSP. What players buffer before they show it comes on top (`startup.py`).
 """
-import argparse
 import socket
 import struct
 import time
 
-from live import Amphi
+from common import Bench, ClockReader, demo, quantiles
 
 
 def amf(*values):
@@ -90,40 +90,62 @@ class Player:
                     return type_id, at, part
 
 
-def told(name, late):
-    late = sorted(late)
-    print(f"{name}: median {late[len(late) // 2] * 1000:.0f} ms, nine in ten within "
-          f"{late[len(late) * 9 // 10] * 1000:.0f} ms, worst {late[-1] * 1000:.0f} ms, {len(late)} messages")
+def by_time_stamps(address, seconds):
+    """Seconds that pictures (9) and sound (8) are late."""
+    player = Player(address, "Live_PAES", "live_720p")
+    begun, offset, late = time.time(), None, {8: [], 9: []}
+    while time.time() < begun + seconds:
+        try:
+            type_id, at, payload = player.message()
+        except EOFError:
+            print("  the server has closed the connection: its player was too late", flush=True)
+            break
+        now = time.time()
+        configuration = len(payload) > 1 and payload[1] == 0
+        if type_id not in late or configuration:
+            continue
+        if type_id == 9 and payload[0] >> 4 == 1 and offset is None:
+            # A cell's first picture is due at the cell's start in unix time; take the newest cell before now.
+            offset = now // 2 * 2 - at / 1000
+        # The first cell comes all at once, so it is not counted.
+        if offset is not None and now > begun + 3:
+            late[type_id].append((now - (at / 1000 + offset)) * 1000)
+    player.socket.close()
+    return late
+
+
+def by_burnt_in_clock(url, seconds):
+    reader = ClockReader(url)
+    time.sleep(ClockReader.BEGINS_S + seconds)
+    reader.end()
+    return reader.delays()
+
+
+def told(turn, protocol, what, delays):
+    row = {"round": turn, "protocol": protocol, "what": what, "delay": quantiles(delays)}
+    if delays:
+        print(f"  {protocol} {what}: median {row['delay']['p50_ms']:.0f} ms, nine in ten within {row['delay']['p90_ms']:.0f} ms, "
+              f"worst {row['delay']['max_ms']:.0f} ms, {len(delays)} times", flush=True)
+    else:
+        print(f"  {protocol} {what}: nothing came", flush=True)
+    return row
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--seconds", type=int, default=30)
-    arguments.add_argument("--service", default="media")
-    arguments = arguments.parse_args()
-    anywhere = "127.0.0.1:0"
-    demo = Amphi(["demo", "--listen", anywhere, "--http-listen", anywhere, "--admin-listen", anywhere])
-    try:
-        address = demo.address(arguments.service)
-        time.sleep(15)
-        player = Player(address, "Live_PAES", "live_720p")
-        begun, offset, late = time.time(), None, {8: [], 9: []}
-        while time.time() < begun + arguments.seconds:
-            type_id, at, payload = player.message()
-            now = time.time()
-            configuration = len(payload) > 1 and payload[1] == 0
-            if type_id not in late or configuration:
-                continue
-            if type_id == 9 and payload[0] >> 4 == 1 and offset is None:
-                # A cell's first picture is due at the cell's start in unix time; take the newest cell before now.
-                offset = now // 2 * 2 - at / 1000
-            # The first cell comes all at once, so it is not counted.
-            if offset is not None and now > begun + 3:
-                late[type_id].append(now - (at / 1000 + offset))
-        told("pictures", late[9])
-        told("sound", late[8])
-    finally:
-        demo.end()
+    bench = Bench("delay", __doc__, "ffmpeg", rounds=3)
+    bench.option("--seconds", type=int, default=30)
+    options = bench.begin()
+    server = demo("--no-schedule")
+    address, rows = server.address("media"), []
+    time.sleep(15)
+    for turn in range(options.rounds):
+        late = by_time_stamps(address, options.seconds)
+        rows += [told(turn, "RTMP", "pictures, by time stamps", late[9]), told(turn, "RTMP", "sound, by time stamps", late[8])]
+        for protocol in ("rtmp", "rtsp"):
+            delays = by_burnt_in_clock(f"{protocol}://{address}/Live_PAES/live_720p", options.seconds)
+            rows.append(told(turn, protocol.upper(), "pictures, by the burnt-in clock", delays))
+    server.end()
+    bench.write(rounds=rows)
 
 
 if __name__ == "__main__":

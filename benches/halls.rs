@@ -7,7 +7,9 @@
 //! encoder; for 480p that clip is scaled by swscale. A ladder's picture cannot be much better than what the hall sends, so that is
 //! printed too. At the end nine halls run at once, in real time.
 //!
-//! `cargo bench --bench halls [-- --seconds 30 --halls 9 --runs 5]`. Needs ffmpeg.
+//! x264 is there twice: as streaming servers use it, tuned for the eye, and tuned for PSNR. Only the second may be compared by PSNR.
+//!
+//! `cargo bench --bench halls [-- --seconds 30 --halls 9 --runs 5 --json FILE]`. Needs ffmpeg; `benches/halls.py` writes it down.
 
 #![expect(
     clippy::expect_used,
@@ -22,6 +24,7 @@ mod camera;
 mod lecture;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,9 +50,19 @@ const SD: PictureSize = PictureSize { width: 854, height: 480 };
 const GRID: Grid = Grid::new(2000);
 const RUNGS: [(&str, PictureSize, u32); 2] = [("720p", HD, 750_000), ("480p", SD, 400_000)];
 /// The encoders of ffmpeg to compare with, and their settings.
-const FFMPEG: [(&str, &str); 2] = [
-    ("libx264", "-preset veryfast -tune zerolatency -profile:v high -x264-params scenecut=40:keyint=30"),
-    ("libopenh264", "-profile:v high -allow_skip_frames 0"),
+const FFMPEG: [Rival; 3] = [
+    Rival {
+        name: "libx264",
+        encoder: "libx264",
+        options: "-preset veryfast -tune zerolatency -profile:v high -x264-params scenecut=40:keyint=30",
+    },
+    // Without its psychovisual decisions, which cost PSNR: the one to compare PSNR with.
+    Rival {
+        name: "libx264 for PSNR",
+        encoder: "libx264",
+        options: "-preset veryfast -tune psnr,zerolatency -profile:v high -x264-params scenecut=40:keyint=30",
+    },
+    Rival { name: "libopenh264", encoder: "libopenh264", options: "-profile:v high -allow_skip_frames 0" },
 ];
 /// How many times ffmpeg's target bit rate is corrected until its streams are as long as ours.
 const CORRECTIONS: usize = 3;
@@ -57,6 +70,43 @@ const CORRECTIONS: usize = 3;
 const BEHIND: u64 = 3;
 /// Time from a picture's slot to its arrival.
 const ON_THE_WAY: Duration = Duration::from_millis(20);
+
+/// An encoder of ffmpeg.
+struct Rival {
+    name: &'static str,
+    encoder: &'static str,
+    options: &'static str,
+}
+
+/// Luma of a stream against the clip.
+#[derive(serde::Serialize)]
+struct Quality {
+    psnr_db: f64,
+    ssim: f64,
+    kbit_per_s: u64,
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { psnr_db, ssim, kbit_per_s } = self;
+        write!(f, "PSNR-Y {psnr_db:.2} dB, SSIM-Y {ssim:.4} at {kbit_per_s} kbit/s")
+    }
+}
+
+/// What one clip costs and how it looks, by who coded it.
+#[derive(Default, serde::Serialize)]
+struct Compared {
+    clip: String,
+    /// CPU seconds per second of media, for each run.
+    cpu_s_per_s: BTreeMap<String, Vec<f64>>,
+    /// The same of the ladder's threads.
+    threads: BTreeMap<String, Vec<f64>>,
+    /// By rung, and by who coded it; "hall" is what the hall sends. Of ffmpeg's encoders, with as many bits as ours.
+    quality: BTreeMap<String, BTreeMap<String, Quality>>,
+    /// The same with the target that the ladder has, which encoders miss each in its own way.
+    quality_as_asked: BTreeMap<String, BTreeMap<String, Quality>>,
+    late_pictures: u64,
+}
 
 /// A clip before and after the hall's encoder.
 struct Clip {
@@ -96,12 +146,17 @@ fn main() {
         Clip::make("camera", directory.path(), seconds, |n, planes| camera.draw(n, planes)),
         Clip::make("follower", directory.path(), seconds, |n, planes| follower.draw(n, planes)),
     ];
-    for clip in &clips {
-        compare(clip, directory.path(), seconds, runs);
+    let compared: Vec<_> = clips.iter().map(|clip| compare(clip, directory.path(), seconds, runs)).collect();
+    let together = (halls > 0).then(|| at_once(&clips, halls, seconds));
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--json").skip(1);
+    if let Some(path) = arguments.next() {
+        let raw = serde_json::json!({ "clips": compared, "together": together });
+        std::fs::write(path, serde_json::to_string_pretty(&raw).expect("JSON")).expect("written");
     }
-    if halls == 0 {
-        return;
-    }
+}
+
+/// So many halls in real time.
+fn at_once(clips: &[Clip], halls: usize, seconds: u64) -> serde_json::Value {
     let all: Vec<_> = (0..halls).map(|hall| &clips[hall % clips.len()]).collect();
     let played = play(&all, seconds, true);
     let cpu: f64 = played.iter().flat_map(|hall| hall.cpu.values()).sum();
@@ -115,20 +170,26 @@ fn main() {
          {thinned} rungs thinned at the end",
         cpu / seconds as f64
     );
+    serde_json::json!({ "halls": halls, "cpu_s_per_s": cpu / seconds as f64, "cells": cells, "wanted": wanted,
+                        "late_pictures": late, "thinned_rungs": thinned })
 }
 
 /// Plays one clip through our ladder and ffmpeg's in turns. Quality is that of the first run; the others give the same pictures.
-fn compare(clip: &Clip, directory: &Path, seconds: u64, runs: usize) {
+fn compare(clip: &Clip, directory: &Path, seconds: u64, runs: usize) -> Compared {
     println!("{}: {seconds} s, both rungs, {runs} runs", clip.name);
-    println!("    as the hall sends it: {}", quality(clip, &clip.coded, HD, seconds));
-    let mut costs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    let mut threads: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let mut told = Compared { clip: clip.name.to_owned(), ..Compared::default() };
+    let hall = quality(clip, &clip.coded, HD, seconds);
+    println!("    as the hall sends it: {hall}");
+    told.quality.entry("720p".to_owned()).or_default().insert("hall".to_owned(), hall);
+    let costs = &mut told.cpu_s_per_s;
+    let threads = &mut told.threads;
     for run in 0..runs {
         let ours = play(&[clip], seconds, false).remove(0);
-        costs.entry("amphi").or_default().push(ours.cpu.values().sum::<f64>() / seconds as f64);
+        costs.entry("amphi".to_owned()).or_default().push(ours.cpu.values().sum::<f64>() / seconds as f64);
         for (name, cpu) in &ours.cpu {
             threads.entry(name.clone()).or_default().push(cpu / seconds as f64);
         }
+        told.late_pictures += ours.meter.late_pictures.get();
         if ours.meter.late_pictures.get() > 0 {
             println!(
                 "    {} late pictures: the machine is too busy to measure",
@@ -138,38 +199,51 @@ fn compare(clip: &Clip, directory: &Path, seconds: u64, runs: usize) {
         for (index, (name, size, _)) in RUNGS.into_iter().enumerate().filter(|_| run == 0) {
             let path = stream(directory, "amphi", name);
             std::fs::write(&path, annex_b(&ours.cells, index)).expect("written");
-            println!("    amphi {name}: {}", quality(clip, &path, size, seconds));
+            let quality = quality(clip, &path, size, seconds);
+            println!("    amphi {name}: {quality}");
+            told.quality.entry(name.to_owned()).or_default().insert("amphi".to_owned(), quality);
         }
-        for (encoder, options) in FFMPEG {
-            if !has_encoder(encoder) {
+        for rival in &FFMPEG {
+            if !has_encoder(rival.encoder) {
                 if run == 0 {
-                    println!("    ffmpeg {encoder}: not built in");
+                    println!("    ffmpeg {}: not built in", rival.name);
                 }
                 continue;
             }
             let targets = RUNGS.map(|(.., bitrate)| u64::from(bitrate));
-            let cpu = ffmpeg_ladder(clip, encoder, options, directory, targets);
-            costs.entry(encoder).or_default().push(cpu / seconds as f64);
+            let cpu = ffmpeg_ladder(clip, rival, directory, targets);
+            costs.entry(rival.name.to_owned()).or_default().push(cpu / seconds as f64);
             if run == 0 {
-                let print = |bits: &str| {
-                    for (name, size, _) in RUNGS {
-                        let quality = quality(clip, &stream(directory, encoder, name), size, seconds);
-                        println!("    ffmpeg {encoder} {name}{bits}: {quality}");
-                    }
-                };
-                print("");
-                spend_as_much(clip, encoder, options, directory, targets);
-                print(" with as many bits");
+                judge(clip, rival, directory, seconds, "", &mut told.quality_as_asked);
+                spend_as_much(clip, rival, directory, targets);
+                judge(clip, rival, directory, seconds, " with as many bits", &mut told.quality);
             }
         }
     }
     let ours = costs.get("amphi").cloned().unwrap_or_default();
-    for (who, costs) in &costs {
+    for (who, costs) in &*costs {
         let ratios: Vec<_> = ours.iter().zip(costs).map(|(ours, theirs)| ours / theirs).collect();
         println!("  {who}: CPU s per s {}; amphi / {who} {}", spread(costs), spread(&ratios));
     }
-    for (name, cpu) in &threads {
+    for (name, cpu) in &*threads {
         println!("    of amphi: {name} {}", spread(cpu));
+    }
+    told
+}
+
+/// Tells the quality of what ffmpeg has coded.
+fn judge(
+    clip: &Clip,
+    rival: &Rival,
+    directory: &Path,
+    seconds: u64,
+    bits: &str,
+    told: &mut BTreeMap<String, BTreeMap<String, Quality>>,
+) {
+    for (name, size, _) in RUNGS {
+        let quality = quality(clip, &stream(directory, rival.name, name), size, seconds);
+        println!("    ffmpeg {} {name}{bits}: {quality}", rival.name);
+        told.entry(name.to_owned()).or_default().insert(rival.name.to_owned(), quality);
     }
 }
 
@@ -393,7 +467,7 @@ fn ffmpeg(arguments: &str) -> Command {
 }
 
 /// PSNR and SSIM of a stream's luma against the clip, and its bit rate.
-fn quality(clip: &Clip, stream: &Path, size: PictureSize, seconds: u64) -> String {
+fn quality(clip: &Clip, stream: &Path, size: PictureSize, seconds: u64) -> Quality {
     let scale = if size == HD {
         String::new()
     } else {
@@ -412,11 +486,13 @@ fn quality(clip: &Clip, stream: &Path, size: PictureSize, seconds: u64) -> Strin
         .output()
         .expect("ffmpeg");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let after = |key: &str| {
-        said.split(key).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or("?").to_owned()
+    let after = |key: &str| -> f64 {
+        let value =
+            said.split(key).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
+        value.parse().expect("a figure from ffmpeg")
     };
-    let rate = std::fs::metadata(stream).map_or(0, |file| file.len()) * 8 / seconds / 1000;
-    format!("PSNR-Y {} dB, SSIM-Y {} at {rate} kbit/s", after("PSNR y:"), after("SSIM Y:"))
+    let kbit_per_s = std::fs::metadata(stream).map_or(0, |file| file.len()) * 8 / seconds / 1000;
+    Quality { psnr_db: after("PSNR y:"), ssim: after("SSIM Y:"), kbit_per_s }
 }
 
 /// CPU seconds of child processes that have ended.
@@ -438,13 +514,8 @@ fn stream(directory: &Path, who: &str, rung: &str) -> PathBuf {
 }
 
 /// CPU seconds of ffmpeg for decoding, scaling and coding both rungs, with a target in bit/s for each.
-fn ffmpeg_ladder(
-    clip: &Clip,
-    encoder: &str,
-    options: &str,
-    directory: &Path,
-    targets: [u64; RUNGS.len()],
-) -> f64 {
+fn ffmpeg_ladder(clip: &Clip, rival: &Rival, directory: &Path, targets: [u64; RUNGS.len()]) -> f64 {
+    let Rival { name: who, encoder, options } = rival;
     let input = clip.coded.to_str().expect("UTF-8");
     let mut command = ffmpeg(&format!("-threads 1 -r {FPS} -i {input}"));
     command.args(["-filter_complex_threads", "1", "-filter_complex", "[0:v]split[a][b];[b]scale=854:480[c]"]);
@@ -453,7 +524,7 @@ fn ffmpeg_ladder(
             "-c:v {encoder} {options} -threads 1 -b:v {target} -maxrate {target} -bufsize {} -g 30",
             2 * target
         );
-        command.args(["-map", label]).args(rate.split_whitespace()).arg(stream(directory, encoder, name));
+        command.args(["-map", label]).args(rate.split_whitespace()).arg(stream(directory, who, name));
     }
     let before = children_cpu();
     assert!(command.status().expect("ffmpeg").success());
@@ -462,19 +533,13 @@ fn ffmpeg_ladder(
 
 /// Makes ffmpeg code the clip again until its streams are about as long as ours. Encoders miss their targets, each in its own
 /// way, and qualities can be compared only at equal length.
-fn spend_as_much(
-    clip: &Clip,
-    encoder: &str,
-    options: &str,
-    directory: &Path,
-    mut targets: [u64; RUNGS.len()],
-) {
+fn spend_as_much(clip: &Clip, rival: &Rival, directory: &Path, mut targets: [u64; RUNGS.len()]) {
     let length =
         |who, rung| std::fs::metadata(stream(directory, who, rung)).map_or(1, |file| file.len().max(1));
     for _ in 0..CORRECTIONS {
         for (target, (name, ..)) in targets.iter_mut().zip(RUNGS) {
-            *target = *target * length("amphi", name) / length(encoder, name);
+            *target = *target * length("amphi", name) / length(rival.name, name);
         }
-        ffmpeg_ladder(clip, encoder, options, directory, targets);
+        ffmpeg_ladder(clip, rival, directory, targets);
     }
 }

@@ -9,77 +9,18 @@ the start of `amphi demo` to the first playable playlist; and the latency from a
 time at which its segment can be fetched. Needs ffmpeg and GStreamer's RTSP server (`tests/run` installs both).
 """
 import argparse
-import json
-import os
 import re
 import subprocess
 import tempfile
 import time
-import urllib.request
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-AMPHI = ROOT / "target/release/amphi"
-TICKS = os.sysconf("SC_CLK_TCK")
-LADDER = """
-[[ladder]]
-name = "lecture"
-audio = { bitrate = 96000, sample_rate = 48000, channels = 2 }
-rung = [
-  { name = "720p", width = 1280, height = 720, fps = 15, bitrate = 750000 },
-  { name = "480p", width = 854, height = 480, fps = 15, bitrate = 400000 },
-  { name = "160p", audio_only = true },
-]
-"""
-
-
-def cpu(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def rss_mb(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
-
-
-def get(url):
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        return answer.read()
-
-
-class Amphi:
-    """A server on ports that the system chooses."""
-
-    def __init__(self, arguments, binary=AMPHI):
-        self.log = tempfile.TemporaryFile("w+")
-        self.begun = time.time()
-        self.process = subprocess.Popen([binary, "--log-format", "json", *arguments], stderr=self.log,
-                                        stdout=subprocess.DEVNULL)
-        self.http = self.address("http")
-
-    def address(self, service):
-        while True:
-            self.log.seek(0)
-            for line in self.log:
-                fields = json.loads(line).get("fields", {}) if line.startswith("{") else {}
-                if fields.get("message") == "listening" and fields.get("service") == service:
-                    return fields["address"]
-            time.sleep(0.01)
-
-    def end(self):
-        self.process.terminate()
-        self.process.wait()
+from common import LADDER, ROOT, STRIP, configured, delay_of, demo, get, number_of, rss_mb, whole_cpu
 
 
 def run(directory, name, source):
-    config = Path(directory) / f"{name}.toml"
-    any_port = "127.0.0.1:0"
     hall = f'[[source]]\nname = "hall"\nurl = "{source}"\n' if source else ""
-    config.write_text(
-        f'[server]\nlisten = "{any_port}"\nhttp_listen = "{any_port}"\nadmin_listen = "{any_port}"\n'
-        f'state_dir = "{directory}/{name}"\n{hall}{LADDER}[[channel]]\nname = "Live"\nstreams = ["live"]\n'
-        f'ladder = "lecture"\nwaiting = "{ROOT}/fixtures/waiting.mp4"\n' + ('source = "hall"\n' if source else ""))
-    return Amphi(["run", str(config)])
+    return configured(directory, f'{hall}{LADDER}[[channel]]\nname = "Live"\nstreams = ["live"]\nladder = "lecture"\n'
+                      f'waiting = "{ROOT}/fixtures/waiting.mp4"\n' + ('source = "hall"\n' if source else ""), name)
 
 
 def ffmpeg(url, codec, directory):
@@ -95,11 +36,11 @@ def ffmpeg(url, codec, directory):
 
 def measure(processes, seconds):
     """CPU seconds per second, and resident megabytes, of processes that run at the same time."""
-    before = {name: cpu(pid) for name, pid in processes.items()}
+    before = {name: whole_cpu(pid) for name, pid in processes.items()}
     begun = time.time()
     time.sleep(seconds)
     took = time.time() - begun
-    return {name: ((cpu(pid) - before[name]) / took, rss_mb(pid)) for name, pid in processes.items()}
+    return {name: ((whole_cpu(pid) - before[name]) / took, rss_mb(pid)) for name, pid in processes.items()}
 
 
 def gstreamer(directory):
@@ -113,20 +54,20 @@ def gstreamer(directory):
     return server, f"rtsp://127.0.0.1:{server.stdout.readline().split()[1]}/extron1"
 
 
-def first_playlist(demo):
+def first_playlist(server):
     while True:
         try:
-            playlist = get(f"http://{demo.http}/Live_L2/live_720p/playlist.m3u8")
+            playlist = get(f"http://{server.http}/Live_L2/live_720p/playlist.m3u8")
             name = [line for line in playlist.decode().splitlines() if line and line[0] != "#"][0]
-            get(f"http://{demo.http}/Live_L2/{name}")
-            return time.time() - demo.begun
+            get(f"http://{server.http}/Live_L2/{name}")
+            return time.time() - server.begun
         except OSError:
             time.sleep(0.02)
 
 
-def latencies(demo, count):
+def latencies(server, count):
     """For each of `count` new segments: seconds from the burnt-in number of its last picture to the fetch."""
-    base = f"http://{demo.http}/Live_PAES"
+    base = f"http://{server.http}/Live_PAES"
     seen, found = None, []
     while len(found) < count:
         playlist = get(f"{base}/chunklist_720p.m3u8").decode()
@@ -137,11 +78,10 @@ def latencies(demo, count):
         media, at = get(f"{base}/{newest}"), time.time()
         init = get(f"{base}/" + re.search(r'MAP:URI="([^"]+)"', playlist)[1])
         if seen:
-            luma = subprocess.run(["ffmpeg", "-v", "error", "-i", "-", "-vf", "crop=320:32:0:0,scale=10:1:flags=area",
+            luma = subprocess.run(["ffmpeg", "-v", "error", "-i", "-", "-vf", STRIP,
                                    "-f", "rawvideo", "-pix_fmt", "gray", "-"], input=init + media,
                                   stdout=subprocess.PIPE, check=True).stdout[-10:]
-            number = sum((block > 128) << (9 - bit) for bit, block in enumerate(luma))
-            found.append((at - number / 15) % 20)
+            found.append(delay_of(number_of(luma) or 0, at))
         seen = newest
     return sorted(found)
 
@@ -160,7 +100,7 @@ def main():
         for codec in codecs:
             peer = ffmpeg(url, codec, directory)
             time.sleep(5)
-            got = measure({"amphi": live.process.pid, "idle": idle.process.pid, codec: peer.pid}, seconds)
+            got = measure({"amphi": live.pid, "idle": idle.pid, codec: peer.pid}, seconds)
             peer.terminate()
             peer.wait()
             ours, theirs = got["amphi"], got[codec]
@@ -170,14 +110,13 @@ def main():
         for process in (live, idle):
             process.end()
         hall.terminate()
-    any_port = "127.0.0.1:0"
-    demo = Amphi(["demo", "--listen", any_port, "--http-listen", any_port, "--admin-listen", any_port])
-    print(f"demo: first segment fetched {first_playlist(demo):.2f} s after the start")
+    server = demo()
+    print(f"demo: first segment fetched {first_playlist(server):.2f} s after the start")
     time.sleep(12)
-    found = latencies(demo, 8)
+    found = latencies(server, 8)
     print(f"latency from a segment's last picture to its fetch: {found[0]:.2f} to {found[-1]:.2f} s, "
           f"median {found[len(found) // 2]:.2f} s")
-    demo.end()
+    server.end()
 
 
 if __name__ == "__main__":

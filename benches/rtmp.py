@@ -1,135 +1,55 @@
 #!/usr/bin/env python3
 """What an RTMP player costs, compared with nginx and its RTMP module in the same run.
 
-    cargo build --release && benches/rtmp.py [--players 500,2200] [--seconds 30] [--stuck 1000]
+    cargo build --release && benches/rtmp.py [--players 500,2200,10000] [--rounds 3] [--seconds 30] [--stuck 1000]
 
-Both servers send the same bytes: one rung of about 870 kbit/s. Amphi's channel shows its waiting video, so that nothing
-is coded during the measurement; nginx gets a recording of it from ffmpeg in real time. For each number of players
-`amphi loadtest rtmp://...` plays from one server and then from the other. Prints, for the time when all players play:
+The channel is live: a simulated hall, transcoded meanwhile. The servers, measured in turns, which send the same bytes:
 
-* CPU milliseconds of the server per player and minute, minus what it takes without players (/proc/<pid>/stat);
-* the delay added: how much later than its time stamp each picture arrives at each player, relative to the earliest arrival of any
-  picture at any player; that is what merged writes, queues and a busy machine add; p50 and p99;
-* the time from connecting to the first media, p50 and p99;
+  amphi       its best rung
+  nginx-rtmp  the same rung, pushed to it by ffmpeg as it comes; one worker, as its manual has it
+  nginx-push  the same with a worker for each core, which push the stream to each other (`rtmp_auto_push`)
+
+`amphi loadtest rtmp://...` plays. Told are, for the time when all players play:
+
+* the server's CPU: of the whole process, and what players add to it;
+* the delay: from the time that is burnt into a picture, as the hall sends it, to its being decoded by one of four more players
+  (ffmpeg) that connect in the middle of the ramp. Coding is in it, and so is the way of the stream to nginx. Beside it, from the
+  load test: how much later pictures come to all players than to the luckiest of them, by time stamps;
+* the time from connecting to the first media;
 * whether any player was too late: it stalled with a second in its buffer, or missed something.
 
-Then so many players that never read are connected beside a hundred that do. Prints the server's memory, and how the hundred fared.
-Needs nginx, libnginx-mod-rtmp and ffmpeg (`tests/run` installs them).
+Then so many players that never read are connected to Amphi beside a hundred that do. Needs nginx, libnginx-mod-rtmp and ffmpeg.
 """
-import argparse
-import json
-import os
-import re
-import resource
 import socket
-import subprocess
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-import live
-from live import Amphi, cpu, rss_mb
+from common import (OURS, Bench, ClockReader, Halls, Nginx, Players, faults, idle_cpu, live_server, quantiles, rss_mb, steady,
+                    turns)
 
-live.AMPHI = AMPHI = os.environ.get("AMPHI", live.AMPHI)
-
-STREAM = "Live/live_720p"
-
-
-def make(folder):
-    """Makes a waiting video that needs its whole bit rate."""
-    clip = folder / "busy.mp4"
-    subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i",
-                    "testsrc2=size=1280x720:rate=15,noise=alls=4:allf=t", "-f", "lavfi", "-i", "anoisesrc=r=48000:a=0.1",
-                    "-t", "20", "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "4M", "-g", "30", "-bf", "0",
-                    "-pix_fmt", "yuv420p", "-c:a", "aac", "-ac", "2", "-b:a", "96k", clip], check=True)
-    return clip
+STREAM = "Live_0/live_720p"
+READERS = 4
 
 
-def amphi(folder, clip):
-    any_port = "127.0.0.1:0"
-    config = folder / "amphi.toml"
-    config.write_text(f"""
-[server]
-listen = "{any_port}"
-http_listen = "{any_port}"
-admin_listen = "{any_port}"
-state_dir = "{folder}/state"
-connections_per_address = 15000
-[[ladder]]
-name = "one"
-audio = {{ bitrate = 96000, sample_rate = 48000, channels = 2 }}
-rung = [{{ name = "720p", width = 1280, height = 720, fps = 15, bitrate = 740000 }}]
-[[channel]]
-name = "Live"
-streams = ["live"]
-ladder = "one"
-waiting = "{clip}"
-""")
-    return Amphi(["run", config])
-
-
-class Nginx:
-    def __init__(self, folder, clip):
-        free = socket.create_server(("127.0.0.1", 0))
-        self.port = free.getsockname()[1]
-        free.close()
-        config = folder / "nginx.conf"
-        config.write_text(f"""
-daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
-worker_rlimit_nofile 60000;
-load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
-events {{ worker_connections 30000; }}
-rtmp {{ server {{ listen 127.0.0.1:{self.port}; chunk_size 65536; application Live {{ live on; }} }} }}
-""")
-        self.process = subprocess.Popen(["nginx", "-c", config, "-e", folder / "error.log"])
-        time.sleep(1)
-        self.ffmpeg = subprocess.Popen(["ffmpeg", "-nostdin", "-v", "error", "-re", "-stream_loop", "-1", "-i", clip,
-                                        "-c", "copy", "-f", "flv", f"rtmp://127.0.0.1:{self.port}/{STREAM}"])
-        time.sleep(4)
-
-    def end(self):
-        for process in (self.ffmpeg, self.process):
-            process.terminate()
-            process.wait()
-
-
-def wait_for(url):
-    """Waits until the waiting video is coded."""
-    while True:
-        try:
-            return live.get(url)
-        except OSError:
-            time.sleep(0.5)
-
-
-def measure(name, address, pid, players, seconds, idle):
-    ramp = max(5, players // 150)
-    duration = ramp + 6 + seconds
-    loadtest = subprocess.Popen([AMPHI, "loadtest", f"rtmp://{address}/{STREAM}", "--players", str(players), "--ramp",
-                                 str(ramp), "--duration", str(duration), "--json", "-"],
-                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    time.sleep(ramp + 4)
-    before, at = cpu(pid), time.time()
-    time.sleep(seconds)
-    spent, took = cpu(pid) - before - idle * (time.time() - at), time.time() - at
-    report = json.loads(loadtest.communicate()[0])
-    per_player = spent * 1000 / players / took * 60
-    late, start = report["lateness"], report["start"]
+def measure(server, address, pid, players, seconds, idle):
+    ramp, url = max(5, players // 150), f"rtmp://{address}/{STREAM}"
+    readers = []
+    late = threading.Timer(ramp / 2, lambda: readers.extend(ClockReader(url) for _ in range(READERS)))
+    late.start()
+    row = steady(server, url, pid, players, seconds, idle, ramp=ramp)
+    row["delay"] = quantiles([delay for reader in readers for delay in reader.delays()])
+    for reader in readers:
+        reader.end()
+    report, delay = row["report"], row["delay"]
     behind = report["stalled_players"] or report["errors"]
-    print(f"  {players:6} players of {name:5}: {per_player:6.2f} ms CPU per player and minute, delay added p50 "
-          f"{late['p50_ms']:.0f} ms, p99 {late['p99_ms']:.0f} ms, start p50 {start['p50_ms']:.0f} ms, p99 "
-          f"{start['p99_ms']:.0f} ms, {report['bytes'] * 8e-3 / report['media_s']:.0f} kbit/s, "
-          f"{rss_mb(pid):.0f} MB, " +
-          (f"BEHIND: {report['stalled_players']} players, errors {report['errors']}" if behind else "none behind"),
-          flush=True)
-    return per_player
-
-
-def idle_cpu(pid, seconds=5):
-    before, at = cpu(pid), time.time()
-    time.sleep(seconds)
-    return (cpu(pid) - before) / (time.time() - at)
+    print(f"  {server:10} {players:6} players: whole {row['whole_ms_per_player_minute']:6.2f}, added "
+          f"{row['added_ms_per_player_minute']:6.2f} ms/player-min, delay p50/p99 {delay.get('p50_ms', 0):.0f}/"
+          f"{delay.get('p99_ms', 0):.0f} ms, behind the luckiest p50/p99 {report['lateness']['p50_ms']:.0f}/"
+          f"{report['lateness']['p99_ms']:.0f} ms, start p99 {report['start']['p99_ms']:.0f} ms, {row['rss_mb']:.0f} MB, "
+          + (f"BEHIND: {report['stalled_players']} players, errors {report['errors']}" if behind else "none behind"), flush=True)
+    return row
 
 
 class Stuck:
@@ -171,15 +91,16 @@ class Stuck:
             left -= len(stuck.recv(left))
         stuck.sendall(bytes(1536))
         text = lambda it: b"\x02" + len(it).to_bytes(2, "big") + it
+        app, stream = (part.encode() for part in STREAM.split("/"))
 
-        def command(stream, payload):
+        def command(to, payload):
             parts = [payload[at:at + 128] for at in range(0, len(payload), 128)]
-            head = b"\x03\0\0\0" + len(payload).to_bytes(3, "big") + b"\x14" + stream.to_bytes(4, "little")
+            head = b"\x03\0\0\0" + len(payload).to_bytes(3, "big") + b"\x14" + to.to_bytes(4, "little")
             stuck.sendall(head + b"\xc3".join(parts))
         one = b"\x00" + bytes.fromhex("3ff0000000000000")
-        command(0, text(b"connect") + one + b"\x03\0\x03app" + text(b"Live") + b"\0\0\x09")
+        command(0, text(b"connect") + one + b"\x03\0\x03app" + text(app) + b"\0\0\x09")
         command(0, text(b"createStream") + one + b"\x05")
-        command(1, text(b"play") + one + b"\x05" + text(b"live_720p"))
+        command(1, text(b"play") + one + b"\x05" + text(stream))
         # Read a little, to see that it plays.
         left = 8192
         while left > 0:
@@ -190,54 +111,52 @@ class Stuck:
         self.ending = True
 
 
-def stuck(server, count, seconds):
-    pid = server.process.pid
-    before = rss_mb(pid)
-    crowd = Stuck(server.address("media"), count)
+def stuck(amphi, count, seconds):
+    before = rss_mb(amphi.pid)
+    crowd = Stuck(amphi.address("media"), count)
     time.sleep(15)
-    report = json.loads(subprocess.run([AMPHI, "loadtest", f"rtmp://{server.address('media')}/{STREAM}", "--players",
-                                        "100", "--ramp", "3", "--duration", str(seconds), "--json", "-"],
-                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout)
-    during = rss_mb(pid)
+    report = Players(f"rtmp://{amphi.address('media')}/{STREAM}", 100, seconds, 3).report()
+    del report["timeline"]
+    during = rss_mb(amphi.pid)
     crowd.end()
     print(f"  {count} players that never read: {before:.0f} MB before, {during:.0f} MB with them; a hundred others: "
-          f"{report['stalled_players']} fell behind, errors {report['errors']}, delay added p99 "
-          f"{report['lateness']['p99_ms']:.0f} ms", flush=True)
+          f"{report['stalled_players']} fell behind, {faults(report)}", flush=True)
+    return {"players": count, "rss_before_mb": before, "rss_mb": during, "report": report}
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--players", default="500,2200")
-    arguments.add_argument("--seconds", type=int, default=30)
-    arguments.add_argument("--stuck", type=int, default=1000)
-    arguments.add_argument("--alone", action="store_true", help="without nginx")
-    options = arguments.parse_args()
-    numbers = [int(number) for number in options.players.split(",") if number]
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    model = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())[1]
-    print(f"{os.cpu_count()} cores of {model}, load {os.getloadavg()[0]:.1f} before the run", flush=True)
-    with tempfile.TemporaryDirectory() as directory:
-        folder = Path(directory)
-        ours = amphi(folder, make(folder))
-        address = ours.address("media")
-        wait_for(f"http://{ours.http}/Live/playlist.m3u8")
-        recorded = folder / "recorded.mp4"
-        subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", f"rtmp://{address}/{STREAM}", "-t", "20", "-c", "copy",
-                        recorded], check=True)
-        idle = idle_cpu(ours.process.pid)
-        costs = [measure("amphi", address, ours.process.pid, count, options.seconds, idle) for count in numbers]
-        if options.stuck:
-            stuck(ours, options.stuck, options.seconds)
-        ours.end()
-        if options.alone:
-            return
-        theirs = Nginx(folder, recorded)
-        idle = idle_cpu(theirs.process.pid)
-        for count, cost in zip(numbers, costs):
-            other = measure("nginx", f"127.0.0.1:{theirs.port}", theirs.process.pid, count, options.seconds, idle)
-            print(f"  {count:6} players: amphi's CPU is {cost / other:.2f} of nginx's", flush=True)
-        theirs.end()
+    bench = Bench("rtmp", __doc__, "nginx", "nginx-rtmp", "ffmpeg", rounds=3)
+    bench.option("--players", default="500,2200")
+    bench.option("--seconds", type=int, default=30)
+    bench.option("--servers", default="amphi,nginx-rtmp,nginx-push")
+    bench.option("--stuck", type=int, default=1000)
+    options = bench.begin()
+    with tempfile.TemporaryDirectory() as home:
+        home = Path(home)
+        home.chmod(0o755)
+        halls = Halls()
+        amphi = live_server(home, halls)
+        address = amphi.address("media")
+        servers, ends = {OURS: (address, amphi.pid)}, [amphi.end, halls.end]
+        for name in options.servers.split(","):
+            if name == OURS:
+                continue
+            several = {} if name == "nginx-push" else {"workers": 1}
+            nginx = Nginx(home, rtmp="application Live_0 { live on; }", auto_push=name == "nginx-push", name=name, **several)
+            nginx.push(f"rtmp://{address}/{STREAM}", STREAM)
+            servers[name], ends = (f"127.0.0.1:{nginx.ingest}", nginx.pid), [nginx.end, *ends]
+        time.sleep(4)
+        _, *idle = idle_cpu([pid for _, pid in servers.values()], max(4, min(10, options.seconds)))
+        idle = dict(zip(servers, idle))
+        rows = []
+        for players in map(int, options.players.split(",")):
+            for turn in range(options.rounds):
+                for name in turns(servers, turn):
+                    rows.append({"round": turn, **measure(name, *servers[name], players, options.seconds, idle[name])})
+        never = stuck(amphi, options.stuck, options.seconds) if options.stuck else None
+        for finish in ends:
+            finish()
+    bench.write(idle=idle, steady=rows, stuck=never)
 
 
 if __name__ == "__main__":

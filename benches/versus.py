@@ -6,37 +6,27 @@
 Both serve one live channel of three rungs from the same simulated encoder, and the same recording from a warm page cache.
 Told are, as the median of the rounds and of the ratios with their spread: CPU of a channel without viewers, CPU of the
 threads that deliver for each viewer and minute, answer times of playlists and segments, CPU for a recorded GB. Both are
-watched by the load test of NEW. Needs wrk; OLD and NEW are paths of binaries.
+watched by the load test of NEW. OLD and NEW are paths of binaries.
 """
 import argparse
 import statistics
-import subprocess
 import tempfile
-import time
 from pathlib import Path
 
-import load
-from live import cpu
-from vod import Client, wrk
+import common
+from common import Binaries, Halls, idle_cpu, live_server, steady, tell
 
 
 def told(name, old, new, unit):
-    ratios = sorted(after / before for before, after in zip(old, new))
+    ratios = sorted(after / before for before, after in zip(old, new) if before) or [float("nan")]
     print(f"  {name}: {statistics.median(old):.3f} -> {statistics.median(new):.3f} {unit}, ratio "
           f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})", flush=True)
 
 
-def delivering(pid):
-    return sum(seconds for name, seconds in load.task_cpu(pid).items() if load.is_delivering(name))
-
-
-def without_viewers(servers, seconds):
-    """CPU s/s of the whole process and of its delivering threads, of both at the same time."""
-    pids = [server.process.pid for server in servers]
-    before, begun = [(cpu(pid), delivering(pid)) for pid in pids], time.time()
-    time.sleep(seconds)
-    took = time.time() - begun
-    return [((cpu(pid) - whole) / took, (delivering(pid) - part) / took) for pid, (whole, part) in zip(pids, before)]
+def without_viewers(server, seconds):
+    """CPU s/s of the whole process and of its delivering threads."""
+    delivering, whole = idle_cpu([server.pid], seconds)
+    return whole, delivering
 
 
 def live(servers, players, rounds, seconds, idle):
@@ -45,10 +35,11 @@ def live(servers, players, rounds, seconds, idle):
         # The one that begins has the warmer machine: they take turns at it.
         for which in (0, 1) if turn % 2 == 0 else (1, 0):
             url = f"http://{servers[which].http}/Live_0/live_720p/playlist.m3u8"
-            rows[which].append(load.phase(load.OURS, url, servers[which].process.pid, players, seconds, idle[which]))
+            rows[which].append(tell(steady(common.OURS, url, servers[which].pid, players, seconds, idle[which])))
     print(f"{players} viewers of a live channel:")
-    told("delivery", *([row["cpu_ms_per_player_minute"] for row in each] for each in rows), "ms a viewer and minute")
-    told("whole process", *([row["process_cpu_s"] / row["window_s"] for row in each] for each in rows), "CPU s/s")
+    told("delivery", *([row["delivering_cpu_s"] * 6e4 / row["window_s"] / players for row in each] for each in rows),
+         "ms a viewer and minute")
+    told("whole process", *([row["whole_cpu_s"] / row["window_s"] for row in each] for each in rows), "CPU s/s")
     for kind in ("playlist", "segment"):
         for rank in ("p50_ms", "p99_ms"):
             told(f"{kind} {rank[:3]}", *([row["report"][kind][rank] for row in each] for each in rows), "ms")
@@ -56,48 +47,43 @@ def live(servers, players, rounds, seconds, idle):
           "errors", *(sum(sum(row["report"]["errors"].values()) for row in each) for each in rows), flush=True)
 
 
-def recorded(servers, folder, rounds, seconds, idle):
+def recorded(servers, rounds, seconds):
     rows = [[], []]
     for turn in range(rounds):
         for which in (0, 1) if turn % 2 == 0 else (1, 0):
-            server, base = servers[which], "/vod/mp4:hall_a.mp4"
-            lines = lambda path: [line for line in Client(server.http).get(path).decode().splitlines() if line[:1] != "#"]
-            media = lines(f"{base}/{lines(f'{base}/playlist.m3u8')[0]}")
-            before, begun = cpu(server.process.pid), time.time()
-            requests, size = wrk(folder, server.http, [f"{base}/{name}" for name in media if name], seconds)
-            used = cpu(server.process.pid) - before - idle[which] * (time.time() - begun)
-            rows[which].append((used / size, requests / seconds))
-    print("a recording, eight connections:")
-    told("CPU", *([row[0] for row in each] for each in rows), "s/GB")
-    told("rate", *([row[1] for row in each] for each in rows), "segments/s")
+            url = f"http://{servers[which].http}/vod/mp4:hall_a.mp4/playlist.m3u8"
+            rows[which].append(steady(common.OURS, url, servers[which].pid, 8, seconds, 0, "--unpaced", "--discard", ramp=1))
+    print("a recording, eight readers as fast as they can, whole processes beside the channel:")
+    told("CPU", *([row["whole_cpu_s_per_gb"] for row in each] for each in rows), "s/GB")
+    told("rate", *([row["gb"] / row["window_s"] for row in each] for each in rows), "GB/s")
 
 
 def main():
-    arguments = argparse.ArgumentParser()
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("old", type=Path)
     arguments.add_argument("new", type=Path)
     arguments.add_argument("--players", default="2200,10000")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--seconds", type=int, default=20)
     options = arguments.parse_args()
-    load.AMPHI = options.new
-    print(load.machine())
+    Binaries.server = Binaries.loadtest = str(options.new)
+    print(common.machine())
     with tempfile.TemporaryDirectory() as home:
-        halls, servers = load.Halls(options.new), []
+        halls, servers = Halls(), []
         for name, binary in (("old", options.old), ("new", options.new)):
             folder = Path(home) / name
             folder.mkdir()
-            servers.append(load.server(folder, halls, 1, binary))
-        idle = [without_viewers(servers, options.seconds) for _ in range(options.rounds)]
+            servers.append(live_server(folder, halls, binary=str(binary)))
+        idle = [[without_viewers(server, options.seconds) for server in servers] for _ in range(options.rounds)]
         print("a live channel without viewers:")
         told("whole process", [each[0][0] for each in idle], [each[1][0] for each in idle], "CPU s/s")
-        whole, parts = ([statistics.median(each[which][part] for each in idle) for which in (0, 1)] for part in (0, 1))
+        whole = [statistics.median(each[which][0] for each in idle) for which in (0, 1)]
         for players in map(int, options.players.split(",")):
-            live(servers, players, options.rounds, options.seconds, parts)
-        recorded(servers, Path(home), options.rounds, max(3, options.seconds // 3), whole)
+            live(servers, players, options.rounds, options.seconds, whole)
+        recorded(servers, options.rounds, max(3, options.seconds // 3))
         for server in servers:
             server.end()
-        halls.demo.end()
+        halls.end()
 
 
 if __name__ == "__main__":

@@ -1,29 +1,38 @@
 #!/usr/bin/env python3
-"""What a recorded lecture costs, compared with nginx and the same segments as files in the same run.
+"""What a recorded lecture costs, compared with nginx and ffmpeg's HLS of the same file on disk in the same run.
 
-    cargo build --release && benches/vod.py [--seconds 8] [--rounds 5] [--only opening,throughput,viewers]
+    cargo build --release && benches/vod.py [--seconds 8] [--rounds 5] [--readers 64] [--viewers 250,2200]
     benches/vod.py --sound [--minutes 30]       what sound costs that is coded to AAC as it is watched, and nothing else
+    benches/vod.py --odd target/odd/<hash>      memory while 500 recordings of odd shapes are open at once, and nothing else
 
-The recording is a lecture of two hours and 1.5 GB. Prints the time to its playlists and first segment with a cold and a warm
-page cache; the memory of its index; CPU seconds per GB from a warm file, of whole processes and in turns with nginx, which has the
-same segments as files and its best settings (`sendfile`, `tcp_nopush`, `open_file_cache`): for 64 readers as fast as they can be
-served and for 2200 that ask for a segment every six seconds, with readers that let the kernel discard what comes and with some
-that read it (`readers.c`); and how 250 and 2000 viewers at random positions fare (`amphi loadtest`). Needs ffmpeg, nginx and a
-C compiler from Debian, and 4 GB of disk.
+The recording is a lecture of two hours and 1.5 GB; nginx has the same in segments of the same length, with its best settings
+(`Nginx` in common.py). Told are:
+
+* the time to its playlists and first segment with a cold and a warm page cache; the memory of its index;
+* the CPU of whole processes for a GB, in turns: readers as fast as they can, who copy what they get (`--read`) or let the kernel
+  throw it away (`--discard`). Once from pages that were read from the disk, and once from pages as they were written: the kernel
+  keeps those in larger pieces, which cost it less. A server sees pages as written only of what has just been copied to it;
+* the same of viewers at their own pace, at random positions, and how they fare.
+
+Needs ffmpeg and nginx, and 4 GB of disk.
 """
-import argparse
+import collections
 import http.client
-import json
+import itertools
 import os
 import random
 import re
+import shutil
 import statistics
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.parse
 from pathlib import Path
 
-from live import AMPHI, cpu, rss_mb, Amphi
+from common import (OURS, Bench, Nginx, configured, faults, get, idle_cpu, rss_mb, spread, steady, turns,
+                    whole_cpu)
 
 HOURS = 2
 
@@ -37,7 +46,10 @@ def make(folder):
                     "-g", "50", "-c:a", "aac", "-b:a", "96k", minute], check=True)
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-stream_loop", str(HOURS * 60 - 1), "-i", minute, "-c", "copy",
                     lecture], check=True)
-    return lecture
+
+
+def duration_s(path):
+    return float(subprocess.check_output(["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", path]))
 
 
 def evict(path):
@@ -88,91 +100,70 @@ def cold_and_warm(amphi, lecture, rounds):
         first, media, segment = (statistics.median(column) for column in zip(*times))
         worst = max(row[2] for row in times)
         print(f"  {name:8} playlist {first:6.1f} ms, media playlist {media:6.1f} ms, first segment {segment:6.1f} ms "
-              f"(at most {worst:.1f})")
+              f"(at most {worst:.1f})", flush=True)
+    return {name: [dict(zip(("playlist_ms", "media_playlist_ms", "first_segment_ms"), row)) for row in times]
+            for name, times in rows.items()}
 
 
-def nginx(folder, files):
-    config = folder / "nginx.conf"
-    config.write_text(f"""
-daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 8192; }}
-http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
-  open_file_cache max=10000 inactive=1h; open_file_cache_valid 1h; open_file_cache_min_uses 1;
-  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
-  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-  server {{ listen 127.0.0.1:18099; root {files}; }} }}
-""")
-    process = subprocess.Popen(["nginx", "-c", config, "-e", folder / "error.log"])
-    time.sleep(1)
-    worker = subprocess.check_output(["pgrep", "-P", str(process.pid)], text=True).split()[0]
-    return process, int(worker)
+def split(folder, lecture):
+    """The lecture as ffmpeg's HLS, for nginx."""
+    hls = folder / "hls"
+    hls.mkdir()
+    subprocess.run(["ffmpeg", "-v", "error", "-i", lecture, "-c", "copy", "-f", "hls", "-hls_time", "6", "-hls_list_size", "0",
+                    "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4", hls / "index.m3u8"], check=True)
+    return hls
 
 
-def wrk(folder, address, paths, seconds):
-    script = folder / "urls.lua"
-    script.write_text("local paths = {" + ",".join(json.dumps(path) for path in paths) + "}\n"
-                      "math.randomseed(7)\nrequest = function() "
-                      "return wrk.format('GET', paths[math.random(#paths)]) end\n")
-    out = subprocess.check_output(["wrk", "-t1", "-c8", f"-d{seconds}s", "-s", script, f"http://{address}/"], text=True)
-    requests, size, unit = re.search(r"(\d+) requests in [\d.]+s, ([\d.]+)(MB|GB)", out).groups()
-    assert "Non-2xx" not in out, out
-    return int(requests), float(size) * {"MB": 1 / 1024, "GB": 1}[unit] * 1.073741824
+def read_back(paths):
+    """Lets the page cache have what comes from the disk."""
+    os.sync()
+    for path in paths:
+        evict(path)
+    for path in paths:
+        with open(path, "rb") as file:
+            while file.read(1 << 20):
+                pass
 
 
-def read(folder, address, paths, how, readers, seconds, period_ms=0):
-    binary, names = folder / "readers", folder / "paths"
-    if not binary.exists():
-        subprocess.run(["cc", "-O2", "-o", binary, Path(__file__).with_name("readers.c")], check=True)
-    names.write_text("".join(f"{path}\n" for path in paths))
-    host, port = address.split(":")
-    command = [binary, host, port, names, str(readers), str(seconds), how, str(period_ms)]
-    return json.loads(subprocess.check_output(command, text=True))
+def readers(server, url, pid, pages, client, count, seconds):
+    """Readers as fast as they can."""
+    row = steady(server, url, pid, count, seconds, 0, "--unpaced", f"--{client}", ramp=1)
+    row |= {"pages": pages, "client": client, "machine_cpu_s_per_gb": row["machine_cpu_s"] / row["gb"]}
+    print(f"  {server:6} {count} readers that {client}, pages {pages}: {row['whole_cpu_s_per_gb']:.3f} CPU s/GB (the machine "
+          f"{row['machine_cpu_s_per_gb']:.3f}), {row['gb'] / row['window_s']:.2f} GB/s, {faults(row['report'])}", flush=True)
+    return row
 
 
-def throughput(amphi, folder, seconds, rounds):
-    files = folder / "files"
-    files.mkdir()
-    client, base = Client(amphi.http), "/vod/mp4:lecture.mp4"
-    playlist = re.search(r"^chunklist.*$", client.get(f"{base}/playlist.m3u8").decode(), re.M)[0]
-    media = client.get(f"{base}/{playlist}").decode().splitlines()
-    names = [line for line in media if line.startswith("media_")][:200]
-    for name in names:
-        (files / name).write_bytes(client.get(f"{base}/{name}"))
-    ours, static = [f"{base}/{name}" for name in names], [f"/{name}" for name in names]
-    process, worker = nginx(folder, files)
-    servers = (("amphi", amphi.http, amphi.process.pid, ours), ("nginx", "127.0.0.1:18099", worker, static))
-    for how, readers, period_ms in (("discard", 64, 0), ("read", 64, 0), ("discard", 2200, 6000), ("read", 2200, 6000)):
-        rows = {"amphi": [], "nginx": []}
-        for number in range(rounds):
-            # Whoever comes second finds the caches of the first.
-            for name, address, pid, paths in servers[::1 if number % 2 else -1]:
-                before = cpu(pid)
-                seen = read(folder, address, paths, how, readers, max(seconds, 2 * period_ms / 1000), period_ms)
-                size = seen["bytes"] / 1e9
-                assert not seen["errors"], seen
-                rows[name].append(((cpu(pid) - before) / size, size / seen["seconds"], seen["p99_ms"]))
-        print(f"  {readers} readers that {how}, {'a segment every 6 s' if period_ms else 'as fast as they can'}:")
-        for name, row in rows.items():
-            spent, rate, p99 = (statistics.median(column) for column in zip(*row))
-            print(f"    {name}: {spent:.3f} CPU s/GB ({min(row)[0]:.3f} to {max(row)[0]:.3f}), {rate:.2f} GB/s, p99 {p99:.1f} ms")
-        ratios = sorted(mine[0] / theirs[0] for mine, theirs in zip(rows["amphi"], rows["nginx"]))
-        print(f"    CPU per GB, amphi to nginx: median {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
-    process.terminate()
+def throughput(servers, pages, options):
+    rows = []
+    for client in ("read", "discard"):
+        for turn in range(options.rounds):
+            for name in turns(servers, turn):
+                url, pid = servers[name]
+                rows.append({"round": turn, **readers(name, url, pid, pages, client, options.readers, options.seconds)})
+        cost = lambda name: [row["whole_cpu_s_per_gb"] for row in rows if (row["server"], row["client"]) == (name, client)]
+        ratios = [ours / theirs for ours, theirs in zip(cost(OURS), cost("nginx"))]
+        print(f"  CPU for a GB, Amphi / nginx, pages {pages}, clients {client}: {spread(ratios)}", flush=True)
+    return rows
 
 
-def viewers(amphi, players, seconds):
-    before, at = cpu(amphi.process.pid), time.time()
-    out = subprocess.run([AMPHI, "loadtest", f"http://{amphi.http}/vod/mp4:lecture.mp4/playlist.m3u8", "--players",
-                          str(players), "--duration", str(seconds), "--ramp", "20", "--seek", "60", "--json", "-"],
-                         stdout=subprocess.PIPE, text=True).stdout
-    report = json.loads(out)
-    took = time.time() - at
-    spent = cpu(amphi.process.pid) - before
-    print(f"  {players} viewers: {report['stalls']} stalls of {report['stalled_players']} players, errors "
-          f"{report['errors']}, {report['seeks']} seeks, {report['bytes'] * 8e-6 / took:.0f} Mbit/s, segment p50 "
-          f"{report['segment']['p50_ms']:.1f} ms, p99 {report['segment']['p99_ms']:.1f} ms, start p99 "
-          f"{report['start']['p99_ms']:.0f} ms, {spent / (report['bytes'] * 1e-9):.2f} CPU s/GB, "
-          f"{rss_mb(amphi.process.pid):.0f} MB resident")
+def paced(servers, options):
+    """Viewers at their own pace. A reading client takes most of the CPU itself, so theirs discards."""
+    idle = dict(zip(servers, idle_cpu([pid for _, pid in servers.values()], 4)[1:]))
+    rows = []
+    for players in map(int, filter(None, options.viewers.split(","))):
+        for turn in range(options.viewer_rounds):
+            for name in turns(servers, turn):
+                url, pid = servers[name]
+                row = steady(name, url, pid, players, options.viewer_seconds, idle[name], "--discard", "--seek", 60,
+                             ramp=max(5, players // 110))
+                report = row["report"]
+                print(f"  {name:6} {players} viewers: {row['whole_cpu_s_per_gb']:.3f} CPU s/GB, whole "
+                      f"{row['whole_ms_per_player_minute']:.1f} ms/player-min, segment p99 {report['segment']['p99_ms']:.1f} ms, "
+                      f"start p99 {report['start']['p99_ms']:.1f} ms, {report['seeks']} seeks, {row['rss_mb']:.0f} MB, "
+                      f"{faults(report)}", flush=True)
+                rows.append({"round": turn, **row})
+    return rows
 
 
 CODINGS = {
@@ -201,65 +192,108 @@ def sound(folder, minutes):
         media = client.get(f"{base}/{playlist}").decode().splitlines()
         rows = []
         for _ in range(2):
-            before, at, slowest = cpu(amphi.process.pid), time.time(), 0
+            before, at, slowest = whole_cpu(amphi.pid), time.time(), 0
             for segment in (line for line in media if line.startswith("media_")):
                 asked = time.time()
                 client.get(f"{base}/{segment}")
                 slowest = max(slowest, time.time() - asked)
-            spent = cpu(amphi.process.pid) - before
+            spent = whole_cpu(amphi.pid) - before
             rows.append(f"{spent * 60 / minutes:6.2f} CPU s per hour, {(time.time() - at) * 60 / minutes:6.2f} s, "
                         f"slowest segment {slowest * 1000:.0f} ms")
         print(f"  {name:8} first segment {first:6.1f} ms; {rows[0]}; again: {rows[1]}")
-    print(f"  {rss_mb(amphi.process.pid):.0f} MB resident")
+    print(f"  {rss_mb(amphi.pid):.0f} MB resident")
+    amphi.end()
+
+
+def odd(folder, files, count=500):
+    """Memory while `count` recordings of odd shapes, those of the folder `files` by turns, are open at once."""
+    nas, sources = folder / "nas", sorted(path for path in files.iterdir() if path.is_file() and path.suffix != ".json")
+    nas.mkdir()
+    names = [f"{number}{sources[number % len(sources)].suffix}" for number in range(count)]
+    for name, source in zip(names, itertools.cycle(sources)):
+        shutil.copy(source, nas / name)
+    amphi = serve(folder, nas)
+    metrics = lambda: get(f"http://{amphi.address('admin')}/metrics").decode()
+    value = lambda name: float(re.search(rf"^{name}(?:{{.*}})? (.*)$", metrics(), re.M)[1])
+    before, at, statuses = rss_mb(amphi.pid), time.time(), collections.Counter()
+    for name in names:
+        playlist = f"http://{amphi.http}/vod/mp4:{name}/playlist.m3u8"
+        try:
+            for _ in range(2):
+                lines = [line for line in get(playlist).decode().splitlines() if line and line[0] != "#"]
+                playlist = urllib.parse.urljoin(playlist, lines[0])
+            get(playlist)
+            statuses[200] += 1
+        except urllib.error.HTTPError as error:
+            statuses[error.code] += 1
+    print(f"  {count} recordings of {len(sources)} shapes, opened one after the other in {time.time() - at:.1f} s: {dict(statuses)}; "
+          f"{value('amphi_vod_indexes'):.0f} are kept open, "
+          f"{before:.0f} MB resident before, {rss_mb(amphi.pid):.0f} MB with them")
     amphi.end()
 
 
 def serve(folder, nas):
-    config = folder / "amphi.toml"
-    any_port = "127.0.0.1:0"
-    config.write_text(f'[server]\nlisten = "{any_port}"\nhttp_listen = "{any_port}"\nadmin_listen = "{any_port}"\n'
-                      f'state_dir = "{folder}/state"\n[[vod]]\nname = "vod"\nroot = "{nas}"\n')
-    return Amphi(["run", config])
+    return configured(folder, f'[[vod]]\nname = "vod"\nroot = "{nas}"\n',
+                      more="connections = 100000\nconnections_per_address = 15000\n")
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--seconds", type=int, default=8)
-    arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--viewer-seconds", type=int, default=90)
-    arguments.add_argument("--only", type=lambda text: text.split(","), default=["opening", "throughput", "viewers"])
-    arguments.add_argument("--sound", action="store_true")
-    arguments.add_argument("--minutes", type=int, default=30)
-    options = arguments.parse_args()
+    bench = Bench("vod", __doc__, "nginx", "ffmpeg")
+    bench.option("--seconds", type=int, default=8, help="of readers")
+    bench.option("--readers", type=int, default=64)
+    bench.option("--pages", default="written,read", help="how the page cache got the files")
+    bench.option("--viewers", default="250,2200")
+    bench.option("--viewer-seconds", type=int, default=60)
+    bench.option("--viewer-rounds", type=int, default=3)
+    bench.option("--lecture", type=Path, help="a recording, in place of the one that is made")
+    bench.option("--sound", action="store_true")
+    bench.option("--minutes", type=int, default=30)
+    bench.option("--odd", type=Path, help="a folder of odd recordings, such as `tests/odd` leaves beneath target/odd")
+    options = bench.begin()
     random.seed(7)
     with tempfile.TemporaryDirectory(dir=os.environ.get("AMPHI_BENCH_DIR")) as directory:
         folder = Path(directory)
         folder.chmod(0o755)
         if options.sound:
             return sound(folder, options.minutes)
+        if options.odd:
+            return odd(folder, options.odd)
         nas = folder / "nas"
         nas.mkdir()
-        lecture = make(nas)
-        size = lecture.stat().st_size
-        print(f"a lecture of {HOURS} h, {size / 1e9:.2f} GB, {size * 8e-6 / HOURS / 3600:.2f} Mbit/s")
+        lecture = nas / "lecture.mp4"
+        if options.lecture:
+            shutil.copyfile(options.lecture, lecture)
+        else:
+            make(nas)
+        hls = split(folder, lecture)
+        os.sync()
+        size, hours = lecture.stat().st_size, duration_s(lecture) / 3600
+        print(f"a lecture of {hours:.1f} h, {size / 1e9:.2f} GB, {size * 8e-6 / hours / 3600:.2f} Mbit/s", flush=True)
         amphi = serve(folder, nas)
         admin = Client(amphi.address("admin"))
-        if "opening" in options.only:
-            print("opening:")
-            cold_and_warm(amphi, lecture, options.rounds)
-            time.sleep(3)
-            metrics = admin.get("/metrics").decode()
-            indexes, memory = (float(re.search(rf'^{name}{{.*}} (.*)$', metrics, re.M)[1])
-                               for name in ("amphi_vod_indexes", "amphi_vod_index_bytes"))
-            print(f"index: {memory / indexes / HOURS / 1e6:.2f} MB per hour")
-        if "throughput" in options.only:
-            print("from a warm file, whole processes, in turns:")
-            throughput(amphi, folder, options.seconds, options.rounds)
-        if "viewers" in options.only:
-            print("viewers at random places:")
-            for players in (250, 2000):
-                viewers(amphi, players, options.viewer_seconds)
+        nginx = Nginx(folder, hls, live=False)
+        servers = {OURS: (f"http://{amphi.http}/vod/mp4:lecture.mp4/playlist.m3u8", amphi.pid),
+                   "nginx": (f"http://127.0.0.1:{nginx.port}/index.m3u8", nginx.pid)}
+        files, rows = [lecture, *hls.glob("*.m4s")], []
+        opened(amphi.http, "lecture.mp4")
+        time.sleep(1)
+        pages = options.pages.split(",")
+        if "written" in pages:
+            rows += throughput(servers, "written", options)
+        print("opening:")
+        opening = cold_and_warm(amphi, lecture, options.rounds)
+        time.sleep(3)
+        metrics = admin.get("/metrics").decode()
+        indexes, memory = (float(re.search(rf'^{name}{{.*}} (.*)$', metrics, re.M)[1])
+                           for name in ("amphi_vod_indexes", "amphi_vod_index_bytes"))
+        print(f"index: {memory / indexes / hours / 1e6:.2f} MB per hour", flush=True)
+        read_back(files)
+        if "read" in pages:
+            rows += throughput(servers, "read", options)
+        viewing = paced(servers, options)
+        nginx.end()
         amphi.end()
+    bench.write(hours=hours, bytes=size, opening=opening, index_mb_per_hour=memory / indexes / hours / 1e6, readers=rows, viewers=viewing)
 
 
 if __name__ == "__main__":

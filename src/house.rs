@@ -4,6 +4,7 @@
 //! manifests.
 
 mod circles;
+mod figures;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use amphi::loadtest::{LoadTarget, VariantChoice};
+use amphi::loadtest::{BodyUse, LoadTarget, VariantChoice};
 use amphi::log::Format;
 use amphi::server::{DemoOptions, SimulateOptions};
 use amphi::simulator::{SimulatedFault, UnknownFault};
@@ -104,6 +104,21 @@ struct Loadtest {
     /// Seconds between two seeks of a viewer of a recording, on average.
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seek: u32,
+    /// Copy every byte of a segment to the viewer, as real players do. By default heads and indexes are read and checked, and
+    /// the kernel throws the rest away.
+    #[arg(long, conflicts_with = "discard")]
+    read: bool,
+    /// Let the kernel throw segments away unread (HTTP/1.1 without TLS): viewers cost least, and nothing of a segment is
+    /// checked but its status and its length.
+    #[arg(long)]
+    discard: bool,
+    /// Fetch the segments of a recording as fast as they come, from a random one on and in a circle, without pauses and seeks.
+    #[arg(long)]
+    unpaced: bool,
+    /// The number of the first viewer. On loopback every thousand viewers have a source address, by their numbers: give load
+    /// tests that run beside each other different ones, e.g. 0 and 20000.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=60_000_000))]
+    first_player: u32,
     /// Write all figures to this file, as JSON. "-" = standard output, in place of the table.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -295,11 +310,19 @@ fn loadtest(test: &Loadtest) -> anyhow::Result<ExitCode> {
         ramp: Duration::from_secs(test.ramp.into()),
         variant: test.variant,
         seek_every: Duration::from_secs(test.seek.into()),
+        body_use: match (test.read, test.discard) {
+            (true, _) => BodyUse::Read,
+            (_, true) => BodyUse::Discard,
+            _ => BodyUse::Check,
+        },
+        is_unpaced: test.unpaced,
+        first_player: test.first_player as usize,
         insecure: test.insecure,
         progress: std::io::stderr().is_terminal(),
     };
     let report = runtime()?.block_on(async {
         let target = LoadTarget::resolve(&test.url, test.i_own_this_server).await?;
+        target.fits(&options)?;
         anyhow::Ok(amphi::loadtest::run(target, &options).await)
     })?;
     let json = serde_json::to_string_pretty(&report)?;

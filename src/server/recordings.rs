@@ -14,6 +14,7 @@ use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
 use crate::delivery::Registry;
 use amphi_admin::{UnplayedRecording, UnplayedTrack};
+use amphi_container::mp4::TrackKind;
 use amphi_control::alarm::{AlarmKind, Condition};
 use amphi_vod::{Mount, RecordingReport, RecordingStream};
 
@@ -102,20 +103,30 @@ async fn pause(read: usize) {
     }
 }
 
+/// The tracks of a file that are not played, and the text of one of subtitles.
+fn parts(report: &RecordingReport) -> Vec<UnplayedTrack> {
+    let text = report.fault.iter().filter(|_| report.is_text);
+    let text = text.map(|reason| (0, TrackKind::Text, reason));
+    let tracks = report.left_out.iter().map(|it| (it.track_id, it.kind, &it.reason));
+    let part = |(track, kind, reason): (u32, TrackKind, &String)| UnplayedTrack {
+        track,
+        kind: kind.to_string(),
+        reason: reason.clone(),
+    };
+    text.chain(tracks).map(part).collect()
+}
+
 /// What operators are shown.
 pub(super) fn unplayed(registry: &Registry) -> Vec<UnplayedRecording> {
     let of_mount = |(name, mount): (String, Mount)| {
         mount.reports().into_iter().map(move |report| UnplayedRecording {
             mount: name.clone(),
-            played: report.fault.is_none(),
+            // Subtitles that cannot be read do not keep a recording from being played.
+            played: report.fault.is_none() || report.is_text,
             unfinished: report.is_unfinished,
             lacks: report.lacks.iter().map(ToString::to_string).collect(),
-            left_out: report
-                .left_out
-                .into_iter()
-                .map(|it| UnplayedTrack { track: it.track_id, kind: it.kind.to_string(), reason: it.reason })
-                .collect(),
-            reason: report.fault,
+            left_out: parts(&report),
+            reason: report.fault.filter(|_| !report.is_text),
             path: report.path,
         })
     };
@@ -154,7 +165,7 @@ fn sentence(mount: &str, count: usize, named: &[RecordingReport]) -> Option<Stri
 
 #[cfg(test)]
 mod tests {
-    use amphi_container::mp4::{LeftOut, TrackKind};
+    use amphi_container::mp4::LeftOut;
 
     use super::*;
 
@@ -169,6 +180,15 @@ mod tests {
             lacks: lacks.to_vec(),
             is_text: false,
         }
+    }
+
+    #[test]
+    fn subtitles_that_cannot_be_read_do_not_keep_a_recording_from_being_played() {
+        let text =
+            RecordingReport { is_text: true, ..report("a.fr.srt", &[], Some("it holds no subtitles")) };
+        let reason = "it holds no subtitles".to_owned();
+        assert_eq!(parts(&text), [UnplayedTrack { track: 0, kind: "text".to_owned(), reason }]);
+        assert_eq!(parts(&report("b.mp4", &[], Some("it is damaged"))), []);
     }
 
     #[test]

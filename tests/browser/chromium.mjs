@@ -20,7 +20,7 @@ export const launch = () => chromium.launch({
   ],
 });
 
-// Starts both; `open` shows a stream in a player and returns when it shows a picture, or plays where there is only sound.
+// Starts both; `blank` loads the page without a player, `open` shows a stream in a player and returns when it shows a picture, or plays where there is only sound.
 export async function start() {
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url, "http://localhost").pathname);
@@ -36,15 +36,19 @@ export async function start() {
 
   const browser = await launch();
 
-  async function open(player, url, more = {}) {
+  async function blank(query = "") {
     const context = await browser.newContext();
     // Nothing outside this machine is asked.
     await context.route((asked) => asked.hostname !== "127.0.0.1", (route) => route.abort());
     const page = await context.newPage();
     const said = [];
     page.on("pageerror", (error) => said.push(error.message));
-    const query = new URLSearchParams({ player, url, ...more });
     await page.goto(`http://127.0.0.1:${server.address().port}/page.html?${query}`);
+    return { page, said };
+  }
+
+  async function open(player, url, more = {}) {
+    const { page, said } = await blank(new URLSearchParams({ player, url, ...more }));
     const samples = [];
     const look = async () => {
       const sample = await page.evaluate(() => look());
@@ -61,5 +65,5 @@ export async function start() {
     await browser.close();
     server.close();
   }
-  return { open, end };
+  return { blank, open, end };
 }

@@ -38,8 +38,13 @@ async function play({ name, player, url, sound }) {
       const seen = await until(view, (it) => !it.seeking && it.time >= place + 0.4 && it.time < place + 10, 10_000);
       if (seen.stuck) wrong.push(`stands at ${seen.time?.toFixed(2)} s after a seek to ${place.toFixed(2)} s`);
     }
-    await view.page.evaluate((seconds) => seek(seconds), Math.max(duration - 1, 0));
-    const last = await until(view, (it) => it.ended, 10_000);
+    const playsToTheEnd = async () => {
+      await view.page.evaluate((seconds) => seek(seconds), Math.max(duration - 1, 0));
+      return until(view, (it) => it.ended, 10_000);
+    };
+    let last = await playsToTheEnd();
+    // On a busy machine dash.js now and then shows the last picture and does not notice that it has all segments, of any recording.
+    if (last.stuck && last.time > duration - 0.05) last = await playsToTheEnd();
     if (last.stuck) wrong.push(`does not end: at ${last.time?.toFixed(2)} of ${duration.toFixed(2)} s`);
   }
   const seen = await view.page.evaluate(() => seen);

@@ -143,4 +143,5 @@ function seek(seconds) {
 }
 
 const query = new URLSearchParams(location.search);
-players[query.get("player")](query.get("url"));
+// Without a player, the page waits for a script to begin.
+if (query.get("player")) players[query.get("player")](query.get("url"));

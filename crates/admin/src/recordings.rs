@@ -54,7 +54,8 @@ impl RecordingWatch {
 
 /// What of the mounts' recordings cannot be played as it is, and why: of the files that viewers have opened, of SMIL
 /// files that cannot be read, and of the files that the 500 newest SMIL files of each mount name, as far as they have been looked
-/// at since the start; at most 1000 of each mount. Files of subtitles are not among them: what of those cannot be read is in the log.
+/// at since the start; at most 1000 of each mount. Subtitles beside
+/// them that cannot be read are parts of kind `text`.
 #[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", responses(
     (status = 200, description = "By mount and path", body = Vec<UnplayedRecording>), GuardResponses,
 ))]

@@ -2,7 +2,7 @@
 //!
 //! **Where to start.** `movie` has the contract. `track` reads a `trak`: `sample_entry` its coding, `tables` its samples, `edits`
 //! when they are shown. `fragmented` appends the samples of fragments, `text_track` and `chapters` read text, `held` puts a picture
-//! beside all sound. What is not played becomes a [`LeftOut`].
+//! beside all sound, `silent` silence beside all pictures. What is not played becomes a [`LeftOut`].
 
 mod chapters;
 mod compact;

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::fault::{ExchangeError, PATIENCE};
-use super::fragment::BodyCheck;
+use super::fragment::{BodyCheck, BodyUse};
 use super::negotiated::Negotiated;
 use super::plain::Plain;
-use super::socket::BodySink;
+use super::socket::{BodySink, PIECE, PIECE_MAX, PIECE_MIN};
 use super::target::{LoadTarget, TargetProtocol};
 
 /// The body is a segment or an initialization section.
@@ -23,6 +23,14 @@ impl BodySink for BodyCheck {
 
     fn dull(&self) -> u64 {
         Self::dull(self)
+    }
+
+    fn piece(&self) -> usize {
+        match self.body_use() {
+            BodyUse::Check => PIECE,
+            BodyUse::Read => PIECE_MAX,
+            BodyUse::Discard => PIECE_MIN,
+        }
     }
 
     fn skip(&mut self, count: u64) {

@@ -2,7 +2,7 @@
 //!
 //! A [`BodyCheck`] follows a segment's boxes (ISO/IEC 14496-12 §4.2) through bytes that come in pieces. Of fragments it reads
 //! their times; the samples themselves need not be looked at ([`BodyCheck::dull`]). Segments of MPEG transport
-//! streams and of packed audio are recognized by their first byte.
+//! streams and of packed audio are recognized by their first byte. [`BodyUse`] says whether less or more is read.
 
 use amphi_container::isobmff::{BoxFault, BoxRef, Boxes};
 use amphi_container::mp4::{
@@ -46,6 +46,18 @@ pub(super) struct KnownTrack {
     pub(super) defaults: TrackExtends,
 }
 
+/// What a player does with the bytes of a media segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyUse {
+    /// Heads and indexes are read and checked; the kernel throws the samples away, over HTTP/1.1 without TLS.
+    #[default]
+    Check,
+    /// Every byte is copied to the player, as in a real one, and checked.
+    Read,
+    /// The kernel throws all of it away, over HTTP/1.1 without TLS. Nothing but the status and the length is checked.
+    Discard,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Form {
     #[default]
@@ -58,6 +70,7 @@ enum Form {
 /// Follows the body of one reply.
 #[derive(Debug, Default)]
 pub(super) struct BodyCheck {
+    body_use: BodyUse,
     form: Form,
     header: Vec<u8>,
     /// Bytes of the present box that are still to come.
@@ -80,17 +93,26 @@ struct SeenBoxes {
 
 impl BodyCheck {
     /// A check for a segment of these tracks.
-    pub(super) fn of(tracks: &[KnownTrack]) -> Self {
-        Self { tracks: tracks.to_vec(), ..Self::default() }
+    pub(super) fn of(tracks: &[KnownTrack], body_use: BodyUse) -> Self {
+        Self { tracks: tracks.to_vec(), body_use, ..Self::default() }
+    }
+
+    /// What is done with the bytes.
+    pub(super) fn body_use(&self) -> BodyUse {
+        self.body_use
     }
 
     /// Forgets the body so far, but not the tracks.
     pub(super) fn begin_again(&mut self) {
-        *self = Self::of(&std::mem::take(&mut self.tracks));
+        *self = Self::of(&std::mem::take(&mut self.tracks), self.body_use);
     }
 
     /// Takes the next bytes of the body.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
+        if self.body_use == BodyUse::Discard {
+            self.bytes += bytes.len() as u64;
+            return Ok(());
+        }
         if self.form == Form::Unknown {
             self.form = match bytes.first() {
                 None => return Ok(()),
@@ -112,7 +134,11 @@ impl BodyCheck {
 
     /// So many of the next bytes need not be looked at.
     pub(super) fn dull(&self) -> u64 {
-        if self.form == Form::Boxes && self.index.is_none() { self.left } else { 0 }
+        match self.body_use {
+            BodyUse::Check if self.form == Form::Boxes && self.index.is_none() => self.left,
+            BodyUse::Check | BodyUse::Read => 0,
+            BodyUse::Discard => u64::MAX,
+        }
     }
 
     /// So many of those bytes have been thrown away.
@@ -191,7 +217,7 @@ impl BodyCheck {
             Form::Boxes if !(self.seen.moof && self.seen.mdat) => {
                 Err(ExchangeError::Content("a segment without moof or mdat box"))
             }
-            Form::Unknown => Err(ExchangeError::Content("an empty segment")),
+            Form::Unknown if self.bytes == 0 => Err(ExchangeError::Content("an empty segment")),
             _ => Ok(self.facts),
         }
     }

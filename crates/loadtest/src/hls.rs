@@ -11,10 +11,11 @@ use url::Url;
 use super::VariantChoice;
 use super::connection::HttpConnection;
 use super::fault::ExchangeError;
+use super::followed::{FollowedPlaylist, same_place};
 use super::fragment::{BodyCheck, Continuity};
 use super::library::{PlayableVariant, Read, path};
 use super::screen::{AGAIN, Screen};
-use amphi_container::hls::{MediaPlaylist, MediaSegment};
+use amphi_container::hls::MediaSegment;
 use amphi_media::MediaTime;
 
 /// A live player begins so many segments before the end (§6.3.3).
@@ -27,42 +28,6 @@ const FIRST_GUESS: f64 = 500e3;
 const CAUTION: f64 = 0.8;
 /// The weight of the newest measurement.
 const NEWEST: f64 = 0.3;
-
-/// A playlist that is being followed.
-struct FollowedPlaylist {
-    url: Url,
-    read: Arc<Read>,
-    /// The media sequence number of the next segment.
-    next: u64,
-    init: Option<String>,
-    continuity: Continuity,
-    /// Duration of the media received from it.
-    received: Duration,
-}
-
-impl FollowedPlaylist {
-    fn media(&self) -> Option<&MediaPlaylist> {
-        match &*self.read {
-            Read::Media(media) => Some(media),
-            Read::Multivariant(_) => None,
-        }
-    }
-
-    /// The next segment, if it is listed.
-    fn listed(&self) -> Option<MediaSegment> {
-        let media = self.media()?;
-        media.segments.get(usize::try_from(self.next.checked_sub(media.media_sequence)?).ok()?).cloned()
-    }
-
-    /// The media sequence number after the last listed segment.
-    fn end(&self) -> u64 {
-        self.media().map_or(0, |media| media.media_sequence + media.segments.len() as u64)
-    }
-
-    fn is_ended(&self) -> bool {
-        self.media().is_some_and(|media| media.is_ended)
-    }
-}
 
 /// One player of HLS.
 pub(super) struct Viewing<'a> {
@@ -236,6 +201,9 @@ impl<'a> Viewing<'a> {
         if first == main.end() {
             return self.screen.error("playlist", ExchangeError::Content("no segments"));
         }
+        if self.screen.test.is_unpaced {
+            return self.unpaced(main, audio, first).await;
+        }
         loop {
             main.next = fastrand::u64(first..main.end());
             if let Some(audio) = &mut audio {
@@ -265,6 +233,32 @@ impl<'a> Viewing<'a> {
             self.screen.begin_again();
             sleep_until(until).await;
             self.screen.test.tally.seeks.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Fetches the segments of a recording as fast as they come, from a random one on and in a circle.
+    async fn unpaced(&mut self, mut main: FollowedPlaylist, mut audio: Option<FollowedPlaylist>, first: u64) {
+        let mut from = fastrand::u64(first..main.end());
+        loop {
+            main.next = from;
+            if let Some(audio) = &mut audio {
+                audio.next = same_place(&main, audio);
+            }
+            for rendition in std::iter::once(&mut main).chain(&mut audio) {
+                rendition.continuity.forget();
+            }
+            while let Some(listed) = main.listed() {
+                let before = main.received;
+                self.segment(&mut main, &listed).await;
+                if let Some(audio) = &mut audio {
+                    self.catch_up(audio, main.received).await;
+                }
+                self.show(&main, audio.as_ref());
+                if main.received == before {
+                    sleep(AGAIN).await;
+                }
+            }
+            from = first;
         }
     }
 
@@ -346,7 +340,7 @@ impl<'a> Viewing<'a> {
             rendition.continuity.forget();
         }
         let asked = Instant::now();
-        let mut check = BodyCheck::of(rendition.continuity.tracks());
+        let mut check = BodyCheck::of(rendition.continuity.tracks(), self.screen.test.body_use);
         let reply = self.connection.get(&listed.uri, &mut check).await;
         let took = asked.elapsed();
         let facts = reply.and_then(|bytes| {
@@ -373,23 +367,6 @@ impl<'a> Viewing<'a> {
             }
         }
     }
-}
-
-/// The segment of `audio` in which the next segment of `main` begins.
-fn same_place(main: &FollowedPlaylist, audio: &FollowedPlaylist) -> u64 {
-    let (Some(pictures), Some(sound)) = (main.media(), audio.media()) else { return 0 };
-    let before = pictures.segments.iter().take((main.next - pictures.media_sequence) as usize);
-    let mut left: Duration = before.map(|it| it.duration).sum();
-    let mut next = sound.media_sequence;
-    for segment in &sound.segments {
-        // A tenth of a second is allowed, since sound is cut where its frames end.
-        if left < segment.duration.saturating_sub(Duration::from_millis(100)) {
-            break;
-        }
-        left = left.saturating_sub(segment.duration);
-        next += 1;
-    }
-    next.min(audio.end().saturating_sub(1))
 }
 
 /// When the segment ended by EXT-X-PROGRAM-DATE-TIME (§4.3.2.6); `None` without it.

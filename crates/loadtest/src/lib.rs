@@ -10,7 +10,8 @@
 //!
 //! Every reply is checked: status, length, that a segment is whole boxes of media, that its fragments' numbers grow and
 //! that its time begins where the segment before it ended (`fragment`). RTMP messages and RTP packets are checked for
-//! order, gaps and what comes first. It works with any server. Media bytes are counted and thrown away as they arrive.
+//! order, gaps and what comes first. It works with any server. Media bytes are counted and thrown away as they arrive: by the
+//! kernel, without a copy, where nobody looks at them. `BodyUse` says otherwise: a player that reads all, or none.
 //!
 //! What does *not* belong here: anything of our own server, so that other servers are measured in the same way.
 //!
@@ -29,6 +30,7 @@
 mod buffer;
 mod connection;
 mod fault;
+mod followed;
 mod fragment;
 mod histogram;
 mod hls;
@@ -53,6 +55,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 pub use fault::ExchangeError;
+pub use fragment::BodyUse;
 pub use report::{Latency, LoadReport};
 pub use tally::Second;
 pub use target::{LoadTarget, LoadTargetError, TargetProtocol};
@@ -65,6 +68,8 @@ use tally::LoadTally;
 /// Players with one source address. Of its 28 000 ports, those of connections that have ended are not free for a minute,
 /// so runs shortly after each other would otherwise have too few.
 const PORTS: usize = 1000;
+/// Source addresses at most, from 127.1.0.1 on.
+const ADDRESSES: usize = 0xfffe;
 
 /// Which variant players play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +97,12 @@ pub struct Options {
     pub variant: VariantChoice,
     /// Players of a recording seek about once in this time.
     pub seek_every: Duration,
+    /// What players do with the bytes of segments.
+    pub body_use: BodyUse,
+    /// Players fetch the segments of a recording as fast as they come, in a circle. They do not seek or change the variant.
+    pub is_unpaced: bool,
+    /// The number of the first player. Tests that run beside each other with other numbers have other source addresses.
+    pub first_player: usize,
     /// Accepts any TLS certificate, for test servers.
     pub insecure: bool,
     /// Whether progress is shown on stderr.
@@ -107,13 +118,15 @@ pub async fn run(target: LoadTarget, options: &Options) -> LoadReport {
         tls: Arc::new(negotiated::tls(options.insecure)),
         variant: options.variant,
         seek_every: options.seek_every,
+        body_use: options.body_use,
+        is_unpaced: options.is_unpaced,
     });
     let begun = Instant::now();
     let end = begun + options.duration;
     let mut players = JoinSet::new();
     for number in 0..options.players {
-        let player =
-            Player { test: Arc::clone(&test), source: source_address(test.target.address, number), end };
+        let source = source_address(test.target.address, options.first_player.saturating_add(number));
+        let player = Player { test: Arc::clone(&test), source, end };
         let start = begun + options.ramp.mul_f64(number as f64 / options.players.max(1) as f64);
         players.spawn(async move {
             sleep_until(start).await;
@@ -155,7 +168,7 @@ async fn watch(tally: &LoadTally, options: &Options, begun: Instant, end: Instan
 fn source_address(target: SocketAddr, number: usize) -> Option<SocketAddr> {
     match target.ip() {
         IpAddr::V4(address) if address.is_loopback() => {
-            let [high, low] = ((number / PORTS + 1) as u16).to_be_bytes();
+            let [high, low] = ((number / PORTS + 1).min(ADDRESSES) as u16).to_be_bytes();
             Some(SocketAddr::from((Ipv4Addr::new(127, 1, high, low), 0)))
         }
         _ => None,

@@ -9,19 +9,17 @@ use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 use super::fault::{ExchangeError, broken};
-use super::socket::{BodySink, connect};
+use super::socket::{BodySink, PIECE_MAX, connect};
 
 /// Most bytes of a reply's head.
 const HEAD_MAX: usize = 16 << 10;
-/// Bytes read at once: enough for a head and the index of a segment.
-const PIECE: usize = 8 << 10;
 /// Most bytes thrown away at once. The pages of this buffer are never touched.
 const DULL: usize = 1 << 20;
 /// Fewer bytes than this are not thrown away, but read.
 const DULL_MIN: u64 = 4 << 10;
 
 thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE]);
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE_MAX]);
     static NOWHERE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(DULL));
 }
 
@@ -125,7 +123,9 @@ impl PlainReply {
             }
         }
         SCRATCH.with_borrow_mut(|scratch| {
-            let count = stream.try_read(scratch).map_err(ReplyFault::Io)?;
+            let room = sink.piece().min(scratch.len());
+            let room = scratch.get_mut(..room).unwrap_or_default();
+            let count = stream.try_read(room).map_err(ReplyFault::Io)?;
             if count == 0 {
                 return if self.left == Some(BodyLeft::Close) {
                     Ok(true)
@@ -281,7 +281,7 @@ fn throw_away(stream: &TcpStream, dull: u64) -> io::Result<u64> {
 #[cfg(not(target_os = "linux"))]
 fn throw_away(stream: &TcpStream, dull: u64) -> io::Result<u64> {
     SCRATCH.with_borrow_mut(|scratch| {
-        let room = usize::try_from(dull).unwrap_or(PIECE).min(PIECE);
+        let room = usize::try_from(dull).unwrap_or(PIECE_MAX).min(PIECE_MAX);
         stream.try_read(scratch.get_mut(..room).unwrap_or_default()).map(|count| count as u64)
     })
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::buffer::Buffer;
 use super::fault::ExchangeError;
+use super::fragment::BodyUse;
 use super::library::MediaLibrary;
 use super::tally::LoadTally;
 use super::{LoadTarget, VariantChoice};
@@ -21,6 +22,8 @@ pub(super) struct Test {
     pub(super) tls: Arc<rustls::ClientConfig>,
     pub(super) variant: VariantChoice,
     pub(super) seek_every: Duration,
+    pub(super) body_use: BodyUse,
+    pub(super) is_unpaced: bool,
 }
 
 pub(super) struct Screen {

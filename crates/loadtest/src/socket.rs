@@ -10,6 +10,13 @@ use super::fault::{ExchangeError, PATIENCE, broken};
 /// Most bytes of a playlist.
 const TEXT_MAX: usize = 16 << 20;
 
+/// Bytes read at once: enough for a head and the index of a segment.
+pub(super) const PIECE: usize = 8 << 10;
+/// The same where only the head of a reply is of interest.
+pub(super) const PIECE_MIN: usize = 1 << 10;
+/// The same where all is read.
+pub(super) const PIECE_MAX: usize = 256 << 10;
+
 /// Where a reply's body goes.
 pub(super) trait BodySink {
     /// Takes the next bytes of the body.
@@ -17,6 +24,10 @@ pub(super) trait BodySink {
     /// So many of the next bytes need not be looked at.
     fn dull(&self) -> u64 {
         0
+    }
+    /// Most bytes that are read at once.
+    fn piece(&self) -> usize {
+        PIECE
     }
     /// So many of those bytes have been thrown away.
     fn skip(&mut self, _count: u64) {}

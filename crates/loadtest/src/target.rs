@@ -4,6 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use url::Url;
 
+use super::Options;
+use super::fragment::BodyUse;
+
 /// Why a URL is not tested: the user's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadTargetError {
@@ -31,6 +34,12 @@ pub enum LoadTargetError {
         host: String,
         /// The operating system's error.
         source: std::io::Error,
+    },
+    /// An option that is for segments, and a stream that has none.
+    #[error("{option} is for HTTP: a stream of RTMP or RTSP has no segments")]
+    Stream {
+        /// The option as it is spelt on the command line.
+        option: &'static str,
     },
     /// The address is public, so the server may be somebody else's.
     #[error("{address} is a public address; --i-own-this-server says that its owner wants to be tested")]
@@ -94,6 +103,20 @@ impl LoadTarget {
             return Err(LoadTargetError::Public { address: address.ip() });
         }
         Ok(Self { url: parsed, address, protocol })
+    }
+
+    /// Refuses options that do not fit the protocol.
+    pub fn fits(&self, options: &Options) -> Result<(), LoadTargetError> {
+        let option = match options.body_use {
+            _ if options.is_unpaced => "--unpaced",
+            BodyUse::Check => return Ok(()),
+            BodyUse::Read => "--read",
+            BodyUse::Discard => "--discard",
+        };
+        match self.protocol {
+            TargetProtocol::Http | TargetProtocol::Https | TargetProtocol::Http2 => Ok(()),
+            TargetProtocol::Rtmp | TargetProtocol::Rtsp => Err(LoadTargetError::Stream { option }),
+        }
     }
 
     /// The value of `Host` in requests (RFC 9112 §3.2).

@@ -89,6 +89,8 @@ fn every_player_has_a_port() {
     let source = |number| source_address(target, number).map(|address| address.ip().to_string());
     assert_eq!(source(0).as_deref(), Some("127.1.0.1"));
     assert_eq!(source(PORTS).as_deref(), Some("127.1.0.2"));
+    assert_eq!(source(60_000_000).as_deref(), Some("127.1.234.97"));
+    assert_eq!(source(usize::MAX).as_deref(), Some("127.1.255.254"));
     assert_eq!(source_address("10.0.0.1:80".parse().expect("an address"), 0), None);
 }
 
@@ -173,17 +175,23 @@ fn numbered(path: &str, name: &str) -> Option<u32> {
     path.strip_prefix(name)?.strip_suffix(".m4s")?.parse().ok()
 }
 
-async fn play(url: String, variant: VariantChoice) -> LoadReport {
-    let options = Options {
+fn options(variant: VariantChoice) -> Options {
+    Options {
         players: 3,
         duration: Duration::from_secs(2),
         ramp: ms(100),
         variant,
         seek_every: Duration::from_secs(60),
+        body_use: BodyUse::Check,
+        is_unpaced: false,
+        first_player: 0,
         insecure: true,
         progress: false,
-    };
-    run(LoadTarget::resolve(&url, false).await.expect("a target"), &options).await
+    }
+}
+
+async fn play(url: String, variant: VariantChoice) -> LoadReport {
+    run(LoadTarget::resolve(&url, false).await.expect("a target"), &options(variant)).await
 }
 
 /// A recording with two variants and separate sound.
@@ -241,6 +249,52 @@ async fn http2_and_tls_are_spoken_where_the_url_says_so() {
     for url in urls {
         let report = play(format!("{url}/m.m3u8"), VariantChoice::First).await;
         assert!(report.is_good() && report.errors.is_empty(), "{url}: {report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_without_pauses_get_all_segments_again_and_again() {
+    let (address, asked) = server(rich, None).await;
+    let target = LoadTarget::resolve(&format!("http://{address}/m.m3u8"), false).await.expect("a target");
+    for body_use in [BodyUse::Check, BodyUse::Read, BodyUse::Discard] {
+        let before = asked.load(Ordering::Relaxed);
+        let unpaced = Options { body_use, is_unpaced: true, ..options(VariantChoice::First) };
+        let report = run(target.clone(), &unpaced).await;
+        assert!(report.is_good() && report.errors.is_empty(), "{body_use:?}: {report}");
+        assert!(report.segment.count > 3 * 10, "several times five segments of both kinds: {report}");
+        assert_eq!((report.seeks, report.start.count), (0, 3), "{report}");
+        // Every second segment is one of sound.
+        assert!(report.bytes > report.segment.count / 3 * 200_000, "whole segments are counted: {report}");
+        assert!(asked.load(Ordering::Relaxed) - before >= report.segment.count as usize);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_thrown_away_unread_must_still_be_there_and_whole() {
+    let (address, _) = server(faulty, None).await;
+    let target = LoadTarget::resolve(&format!("http://{address}/m.m3u8"), false).await.expect("a target");
+    let unpaced = |body_use| Options { body_use, is_unpaced: true, ..options(VariantChoice::First) };
+    let discarded = run(target.clone(), &unpaced(BodyUse::Discard)).await;
+    let faults: Vec<_> = discarded.errors.keys().map(String::as_str).collect();
+    assert_eq!(faults, ["segment: status 404"], "{discarded}");
+    let read = run(target, &unpaced(BodyUse::Read)).await;
+    assert!(read.errors.contains_key("segment: a segment ends inside a box"), "{read}");
+}
+
+#[tokio::test]
+async fn streams_have_no_segments_to_be_discarded() {
+    let stream = LoadTarget::resolve("rtsp://127.0.0.1/app/stream", false).await.expect("a target");
+    let playlist = LoadTarget::resolve("http://127.0.0.1/m.m3u8", false).await.expect("a target");
+    stream.fits(&options(VariantChoice::First)).expect("nothing is asked");
+    for (body_use, is_unpaced, option) in [
+        (BodyUse::Discard, false, "--discard"),
+        (BodyUse::Read, false, "--read"),
+        (BodyUse::Check, true, "--unpaced"),
+    ] {
+        let asked = Options { body_use, is_unpaced, ..options(VariantChoice::First) };
+        playlist.fits(&asked).expect("it has segments");
+        let fault = stream.fits(&asked).expect_err("it has none").to_string();
+        assert!(fault.starts_with(option), "{fault}");
     }
 }
 

@@ -8,16 +8,13 @@ use std::time::Duration;
 use super::Track;
 use super::cut::Trim;
 use super::names::TrackSelection;
-use super::playlist::{Subtitles, frame_rate, language, sound_label};
+use super::playlist::{Subtitles, frame_rate, language, sound_labels};
 use super::recording::Recording;
 use amphi_container::dash::{
     AdaptationSet, ContentType, Mpd, PresentationType, Representation, RepresentationFormat,
     RepresentationMedia, SegmentTemplate,
 };
-use amphi_container::mp4::TrackMedia;
-
-/// By how much less than the presentation a timeline may last.
-const UNNOTICED_NS: i64 = 200_000_000;
+use amphi_container::mp4::{TrackMedia, UNNOTICED_MS};
 
 /// A rendition, and the part and tracks of it that are shown.
 #[derive(Clone, Copy, Debug)]
@@ -38,16 +35,17 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
     let has_sound =
         |it: &&ShownRendition<'_>| !it.recording.movie.audio.is_empty() && it.kind != TrackSelection::Picture;
     if let Some(heard) = renditions.iter().find(has_sound) {
-        adaptation_sets.extend(heard.recording.movie.audio.iter().enumerate().map(|(index, track)| {
-            AdaptationSet {
+        let movie = &heard.recording.movie;
+        adaptation_sets.extend(movie.audio.iter().zip(sound_labels(movie)).enumerate().map(
+            |(index, (track, label))| AdaptationSet {
                 id: index + 1,
                 content: ContentType::Audio,
                 language: Some(language(track).unwrap_or_else(|| track.language.clone())),
-                label: sound_label(&heard.recording.movie, index),
+                label,
                 segment_alignment: false,
                 representations: vec![sound(*heard, index, track)],
-            }
-        }));
+            },
+        ));
     }
     let first = adaptation_sets.last().map_or(0, |last| last.id) + 1;
     adaptation_sets.extend(texts.iter().enumerate().map(|(index, text)| AdaptationSet {
@@ -128,7 +126,7 @@ fn representation(
     } else if let Some(last) = cuts.last_mut() {
         // dash.js never comes to the end of a presentation in which a timeline ends before it.
         let end = track.ticks(recording.movie.duration_nanos());
-        if end - last.end > track.ticks(UNNOTICED_NS) {
+        if end - last.end > track.ticks(UNNOTICED_MS * 1_000_000) {
             last.end = end;
         }
     }

@@ -33,14 +33,14 @@ use super::presentation::{Presentation, Rendition};
 use super::reading::{Index, IndexSearch};
 use super::recording::Recording;
 use super::report::{RecordingReport, RecordingReports};
-use super::smil::{Smil, SmilRendition, TextStream};
+use super::smil::{FILM_EXTENSIONS, Smil, SmilRendition, TextStream};
 use super::stamp::Stamp;
 use amphi_container::mp4::Extent;
 use amphi_container::webvtt::TimedText;
 use amphi_media::charset::{Encoding, WINDOWS_1252};
 use amphi_runtime::workshop::Workshop;
 use amphi_sound::CodedFrames;
-use files::{FILM_ENDINGS, KnownListed, composed, list, open_file, read_smil, stamp_of};
+use files::{KnownListed, composed, list, open_file, read_smil, stamp_of};
 use kept_texts::KeptTexts;
 
 /// How long the state of a file is taken to be unchanged.
@@ -353,8 +353,8 @@ impl Mount {
             Err(fault) => {
                 if fault.is_of_the_file() {
                     // Anybody may ask for another file as if it were a film; what SMIL files name is looked at anyway.
-                    let name = path.to_ascii_lowercase();
-                    if FILM_ENDINGS.iter().any(|it| name.ends_with(it)) {
+                    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+                    if FILM_EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)) {
                         self.report_fault(path, stamp, &fault);
                     }
                     self.damaged.insert(key, VodFault::clone(&fault)).await;

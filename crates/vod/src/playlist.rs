@@ -159,10 +159,10 @@ fn sound_names(movie: &Movie) -> Vec<String> {
     names
 }
 
-/// What a menu of sound tracks calls one of them; `None` for one that is alone and has no name.
-pub(super) fn sound_label(movie: &Movie, index: usize) -> Option<String> {
-    let is_named = movie.audio.get(index).is_some_and(|track| track.label.name.is_some());
-    if is_named || movie.audio.len() > 1 { sound_names(movie).into_iter().nth(index) } else { None }
+/// What a menu of sound tracks calls each of them; `None` for one that is alone and has no name.
+pub(super) fn sound_labels(movie: &Movie) -> Vec<Option<String>> {
+    let is_named = movie.audio.len() > 1 || movie.audio.iter().any(|track| track.label.name.is_some());
+    sound_names(movie).into_iter().map(|name| is_named.then_some(name)).collect()
 }
 
 /// The language that a track says, if it says one.

@@ -15,7 +15,7 @@ use super::stamp::Stamp;
 use super::transcode::{self, SoundSource};
 use super::{Layout, Track};
 use amphi_container::fmp4::LAYOUT_VERSION;
-use amphi_container::fmp4::layout::{TrackPart, init_of, layout};
+use amphi_container::fmp4::layout::{TrackPart, init_of};
 use amphi_container::hls::BitRates;
 use amphi_container::isobmff::BoxFault;
 use amphi_container::mp4::{Extent, Movie};
@@ -23,6 +23,10 @@ use amphi_media::h264;
 
 /// Most samples of one segment: ten minutes of sound without a picture.
 const SAMPLES_MAX: u32 = 30_000;
+
+/// Longest segment of pictures in nanoseconds beside which sound is filled with silence: frames of silence count in
+/// [`SAMPLES_MAX`].
+const LONGEST_FILLED: i64 = 240_000_000_000;
 
 /// Most bytes of one segment.
 const BYTES_MAX: u64 = 2 << 30;
@@ -56,10 +60,15 @@ impl Recording {
         mut movie: Movie,
         segment_ms: u32,
     ) -> Self {
-        let sources = transcode::sources(&mut movie);
-        silence::put_before(&mut movie);
+        let is_filled = !has_long_segments(&movie, segment_ms);
+        let sources = transcode::sources(&mut movie, is_filled);
+        if is_filled {
+            silence::put_before(&mut movie, &sources);
+        }
         movie.hold_pictures(segment_ms);
-        silence::put_after(&mut movie);
+        if is_filled {
+            silence::put_after(&mut movie, &sources);
+        }
         let cuts = movie.lead().map(|lead| cuts(lead, segment_ms)).unwrap_or_default();
         let rates = playlist::rates(&movie, &cuts, TrackSelection::Both);
         let tag = digest(&format!("{LAYOUT_VERSION} {} {segment_ms}", stamp.text()));
@@ -214,7 +223,8 @@ impl Recording {
     }
 
     /// The segment of `kind` that begins at the presentation time `start`, in ticks of its leading track.
-    pub fn segment_at(&self, kind: TrackSelection, start: i64) -> Result<Layout, VodFault> {
+    #[cfg(test)]
+    pub(super) fn segment_at(&self, kind: TrackSelection, start: i64) -> Result<Layout, VodFault> {
         let (from, to) = self.cut_at(kind, start).ok_or(VodFault::Gone)?;
         self.segment(kind, from, to)
     }
@@ -248,8 +258,9 @@ impl Recording {
 
     /// The segment of the samples `from..to` of the leading track of `kind`; it must begin with a sync sample. Sound that is
     /// coded here is not in it.
-    pub fn segment(&self, kind: TrackSelection, from: u32, to: u32) -> Result<Layout, VodFault> {
-        Ok(layout(&self.parts(kind, from, to)?, from))
+    #[cfg(test)]
+    pub(super) fn segment(&self, kind: TrackSelection, from: u32, to: u32) -> Result<Layout, VodFault> {
+        Ok(amphi_container::fmp4::layout::layout(&self.parts(kind, from, to)?, from))
     }
 
     /// The samples of that segment, track by track.
@@ -279,4 +290,12 @@ impl Recording {
         // Sizes in its boxes have 32 bits.
         if bytes > BYTES_MAX { Err(VodFault::Gone) } else { Ok(parts) }
     }
+}
+
+/// Whether so much sound may stand beside some segment of pictures that it would be refused, if it were filled.
+fn has_long_segments(movie: &Movie, segment_ms: u32) -> bool {
+    let is_long = |video: &Track| {
+        cuts(video, segment_ms).iter().any(|cut| video.nanos(cut.end - cut.start) > LONGEST_FILLED)
+    };
+    movie.video.as_ref().is_some_and(is_long)
 }

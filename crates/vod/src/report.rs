@@ -6,7 +6,7 @@ use amphi_container::mp4::{LeftOut, Movie, TrackKind};
 use serde::Serialize;
 
 use super::fault::VodFault;
-use super::smil::{Smil, SmilFault};
+use super::smil::{Smil, SmilFault, is_language};
 use super::stamp::Stamp;
 
 /// Most files of a mount that are reported. What is left out of more is in the log alone.
@@ -133,6 +133,12 @@ impl RecordingReports {
             self.0.remove(path);
             return false;
         };
+        // What raises an alarm goes first.
+        if report.is_serious() && self.0.len() >= REPORTS_MAX && !self.0.contains_key(path) {
+            let other =
+                self.0.iter().find(|(_, (_, known))| !known.is_serious()).map(|(path, _)| path.clone());
+            other.map(|other| self.0.remove(&other));
+        }
         let known = self.0.get(path);
         let is_new = known.is_none_or(|(of, known)| *of != stamp || *known != report);
         if known.is_some() || self.0.len() < REPORTS_MAX {
@@ -177,10 +183,16 @@ impl RecordingReports {
             let begin = if folder.is_empty() { format!("{stem}.") } else { format!("{folder}/{stem}.") };
             let beside = self.0.range(begin.clone()..).take_while(|(path, _)| path.starts_with(&begin));
             let texts = beside.map(|(_, (_, report))| report).filter(|report| report.is_text);
+            let texts = texts.filter(|report| report.path.get(begin.len()..).is_some_and(is_beside));
             found.extend(texts.map(|report| (&report.path, report)));
         }
         found.into_values().flat_map(RecordingReport::parts).collect()
     }
+}
+
+/// Whether this follows the name of a recording in that of subtitles: `<language>.<ending>`.
+fn is_beside(rest: &str) -> bool {
+    rest.split_once('.').is_some_and(|(language, ending)| is_language(language) && !ending.contains('.'))
 }
 
 #[cfg(test)]
@@ -239,5 +251,30 @@ mod tests {
             assert!(reports.note(&path, stamp(1), Some(fault)));
         }
         assert_eq!(reports.all().len(), REPORTS_MAX);
+        assert_eq!(reports.serious(1).0, REPORTS_MAX);
+    }
+
+    #[test]
+    fn what_raises_an_alarm_has_its_place() {
+        let mut reports = RecordingReports::default();
+        for number in 0..REPORTS_MAX {
+            let path = format!("{number}.smil");
+            reports.note(&path, stamp(1), RecordingReport::of_text(&path, vec!["line 2: odd".to_owned()]));
+        }
+        reports.note("y.smil", stamp(1), RecordingReport::of_text("y.smil", vec!["line 2: odd".to_owned()]));
+        assert!(reports.stamp_of("y.smil").is_none(), "there is no more room");
+        let fault = RecordingReport::of_fault("z.mp4", "cut off".to_owned(), false);
+        reports.note("z.mp4", stamp(1), Some(fault));
+        assert_eq!((reports.serious(1).0, reports.all().len()), (1, REPORTS_MAX));
+    }
+
+    #[test]
+    fn subtitles_of_another_recording_are_not_told() {
+        let mut reports = RecordingReports::default();
+        for path in ["a/b.de.srt", "a/b.part2.de.srt", "a/b2.de.srt", "b.de.srt"] {
+            reports.note(path, stamp(1), RecordingReport::of_text(path, vec!["line 2: odd".to_owned()]));
+        }
+        let told = reports.of(&["a/b.mp4".to_owned()]);
+        assert_eq!(told.iter().map(|part| &*part.file).collect::<Vec<_>>(), ["a/b.de.srt"]);
     }
 }

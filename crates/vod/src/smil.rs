@@ -17,8 +17,10 @@ use super::names::TrackSelection;
 use amphi_media::charset::{self, WINDOWS_1252};
 use amphi_media::percent;
 
-/// Extensions that a name keeps; to any other name `.mp4` is added.
-const EXTENSIONS: [&str; 8] = ["mp4", "m4v", "m4a", "mov", "f4v", "vtt", "srt", "mp3"];
+/// Extensions of files with pictures or sound that are played.
+pub(super) const FILM_EXTENSIONS: [&str; 5] = ["mp4", "m4v", "m4a", "mov", "f4v"];
+/// Other extensions that a name keeps; to any other name `.mp4` is added.
+const OTHER_EXTENSIONS: [&str; 3] = ["vtt", "srt", "mp3"];
 /// Most characters of a language tag (RFC 5646 §4.4.1).
 const LANGUAGE_MAX: usize = 35;
 /// Most renditions, and most subtitles, that are taken from a file.
@@ -312,9 +314,9 @@ fn without_prefix(source: &str) -> &str {
 /// `path`, with `.mp4` where it has no extension that we know.
 pub fn with_extension(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let has = name
-        .rsplit_once('.')
-        .is_some_and(|(_, last)| EXTENSIONS.iter().any(|known| last.eq_ignore_ascii_case(known)));
+    let has = name.rsplit_once('.').is_some_and(|(_, last)| {
+        FILM_EXTENSIONS.iter().chain(&OTHER_EXTENSIONS).any(|known| last.eq_ignore_ascii_case(known))
+    });
     if has { path.to_owned() } else { format!("{path}.mp4") }
 }
 

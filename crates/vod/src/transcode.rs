@@ -65,10 +65,11 @@ pub(super) struct BlockPlan {
 }
 
 /// Replaces every track whose sound no browser decodes by the one that is offered instead; one for which that cannot be done is
-/// left out. The result has the source of each sound track, `None` for those that are sent as they are.
-pub(super) fn sources(movie: &mut Movie) -> Vec<Option<Arc<SoundSource>>> {
+/// left out. The result has the source of each sound track, `None` for those that are sent as they are. If `is_filled`, there is
+/// silence where a source begins late or ends before the presentation.
+pub(super) fn sources(movie: &mut Movie, is_filled: bool) -> Vec<Option<Arc<SoundSource>>> {
     let mut sources = Vec::with_capacity(movie.audio.len());
-    let until = movie.duration_nanos();
+    let until = is_filled.then(|| movie.duration_nanos());
     for mut track in std::mem::take(&mut movie.audio) {
         let source = track.coding.packets.clone().map(|sound| offered(&mut track, sound, until)).transpose();
         match source {
@@ -84,9 +85,8 @@ pub(super) fn sources(movie: &mut Movie) -> Vec<Option<Arc<SoundSource>>> {
     sources
 }
 
-/// Makes `track` the one that is offered instead of `sound` in a presentation that ends at `until` nanoseconds, or says why
-/// there is none.
-fn offered(track: &mut Track, mut sound: PacketSound, until: i64) -> Result<SoundSource, String> {
+/// Makes `track` the one that is offered instead of `sound`, filled up to `until` nanoseconds, or says why there is none.
+fn offered(track: &mut Track, mut sound: PacketSound, until: Option<i64>) -> Result<SoundSource, String> {
     PacketDecoder::new(&sound).map_err(|error| format!("its {} cannot be decoded: {error}", sound.name()))?;
     let said = sample_rate(&sound, track.timescale);
     let pace = Pace::of(track, &sound, said);
@@ -107,7 +107,8 @@ fn offered(track: &mut Track, mut sound: PacketSound, until: i64) -> Result<Soun
             _ => format!("it lasts longer than the {long} hours for which its {} is decoded", sound.name()),
         });
     }
-    let (start, end) = filled(start, end, rescale(until, 1_000_000_000, rate), rate);
+    let (start, end) =
+        until.map_or((start, end), |until| filled(start, end, rescale(until, 1_000_000_000, rate), rate));
     let (first_frame, count) = frames(start, end);
     let mut samples = SampleTable::default();
     let size =

@@ -82,12 +82,12 @@ fn letters_that_no_document_may_hold_are_left_out() {
         id: 0,
         content: ContentType::Text,
         language: Some("d\u{ffff}e\0".to_owned()),
-        label: Some("\u{1f}A\u{fffe}<\u{c}&\"\u{fffd}".to_owned()),
+        label: Some("\u{1f}A\u{fffe}<\u{c}&\"]]>\u{fffd}".to_owned()),
         segment_alignment: false,
         representations: Vec::new(),
     };
     let presentation = PresentationType::Static { duration: Duration::ZERO };
     let text = Mpd { presentation, adaptation_sets: vec![set] }.to_string();
     let read = Mpd::parse(&text).expect("a document").adaptation_sets.remove(0);
-    assert_eq!((read.language.as_deref(), read.label.as_deref()), (Some("de"), Some("A<&\"\u{fffd}")));
+    assert_eq!((read.language.as_deref(), read.label.as_deref()), (Some("de"), Some("A<&\"]]>\u{fffd}")));
 }

@@ -137,6 +137,8 @@ impl Display for Escaped<'_> {
             out.write_str(match last {
                 Some('&') => "&amp;",
                 Some('<') => "&lt;",
+                // Not after "]]" (§2.4).
+                Some('>') => "&gt;",
                 Some('"') => "&quot;",
                 _ => "",
             })
@@ -145,5 +147,5 @@ impl Display for Escaped<'_> {
 }
 
 const fn is_special(letter: char) -> bool {
-    matches!(letter, '&' | '<' | '"' | '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+    matches!(letter, '&' | '<' | '>' | '"' | '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }

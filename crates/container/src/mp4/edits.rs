@@ -121,6 +121,7 @@ impl EditList {
             out: Vec::new(),
             hidden: 0,
             left,
+            is_cut: false,
         };
         let (mut passed, last) = (0_u64, self.edits.len().saturating_sub(1));
         for (index, edit) in self.edits.iter().enumerate() {
@@ -159,6 +160,8 @@ struct Splicing<'a> {
     hidden: u32,
     /// How many more samples may be taken.
     left: u64,
+    /// Whether there are more.
+    is_cut: bool,
 }
 
 impl Splicing<'_> {
@@ -171,6 +174,7 @@ impl Splicing<'_> {
         let within = |index: &u32| (samples.decode_time(*index) as i64).saturating_sub(lift) < part.end;
         let most = usize::try_from(self.left).unwrap_or(usize::MAX);
         let count = (first..samples.count()).take_while(within).take(most).count() as u32;
+        self.is_cut |= count as usize == most && first + count < samples.count() && within(&(first + count));
         // What was looked at counts, also where none of it is shown.
         self.left = self.left.saturating_sub(u64::from(count).max(1));
         let is_shown = |index: &u32| samples.media_time(*index) < part.end;
@@ -217,7 +221,11 @@ impl Splicing<'_> {
         }
         for index in from..samples.count() {
             let time = samples.media_time(index);
-            if time.saturating_add(half(index)) >= part.end && time >= part.start || self.left == 0 {
+            if time.saturating_add(half(index)) >= part.end && time >= part.start {
+                break;
+            }
+            if self.left == 0 {
+                self.is_cut = true;
                 break;
             }
             self.left -= 1;
@@ -255,7 +263,7 @@ impl Splicing<'_> {
             samples.resume_at(u64::try_from(table_end).unwrap_or(0).max(samples.last_start()));
         }
         samples.shrink();
-        let (origin, is_cut) = (base.saturating_neg(), self.left == 0);
-        Edited { samples, timescale, origin, hidden: self.hidden, is_cut }
+        let (hidden, is_cut) = (self.hidden, self.is_cut);
+        Edited { samples, timescale, origin: base.saturating_neg(), hidden, is_cut }
     }
 }

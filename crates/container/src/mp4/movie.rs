@@ -238,9 +238,8 @@ impl Movie {
         self.texts.retain(|text| text.samples.count() > 0);
         self.place_listed_chapters(zero);
         let fault = |track: &MovieTrack| match track {
-            _ if track.begin >= track.end || track.shown_until() <= 0 => {
-                Some("its edit list shows none of its samples")
-            }
+            _ if track.begin >= track.end => Some("its edit list shows none of its samples"),
+            _ if track.shown_until() <= 0 => Some("nothing of it is within the presentation"),
             _ if track.nanos(track.shown_until()) > LONGEST => Some(TOO_LONG),
             _ => None,
         };

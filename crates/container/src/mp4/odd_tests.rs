@@ -593,7 +593,7 @@ fn a_fragmented_recording_begins_with_its_earliest_track() {
 fn sound_whose_edit_begins_behind_its_end_is_left_out() {
     let movie = with(SOUND, *b"edts", |body| *body = edit_list(&[(6000, 48_000 * 3600, 1)]));
     assert!(movie.audio.is_empty() && movie.video.is_some());
-    assert_eq!(reasons(&movie), "track 2 (sound): its edit list shows none of its samples");
+    assert_eq!(reasons(&movie), "track 2 (sound): nothing of it is within the presentation");
 }
 
 #[test]

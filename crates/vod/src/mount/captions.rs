@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::{Instrument, info_span, warn};
 
-use super::files::{CAPTIONS_MAX, read_captions, sidecars};
+use super::files::{CAPTIONS_MAX, composed, is_caption, read_captions, sidecars};
 use super::{Mount, RecordingStream, Stamp};
 use crate::captions::{Captions, ListedText, NamedText, TextSource, names_of, text_candidates, track_place};
 use crate::fault::VodFault;
@@ -169,7 +169,8 @@ impl Mount {
         if self.kept.is_new(format!("unusable {path} {stamp:?}")).await {
             warn!(file = path, why, "subtitles are left out: the file is not read");
         }
-        self.reports.lock().note(&path, stamp, Some(RecordingReport::of_unusable_text(&path, why)));
+        let known = composed(&path);
+        self.reports.lock().note(&known, stamp, Some(RecordingReport::of_unusable_text(&known, why)));
         Ok(None)
     }
 
@@ -203,7 +204,8 @@ impl Mount {
         let text = self.cues.try_get_with((path.to_owned(), stamp), read).instrument(span).await;
         let text = text.map_err(|fault| VodFault::clone(&fault))?;
         let lost = self.say_lost(path, stamp, &text, stamp.len > CAPTIONS_MAX).await;
-        self.reports.lock().note(path, stamp, RecordingReport::of_text(path, lost));
+        let known = composed(path);
+        self.reports.lock().note(&known, stamp, RecordingReport::of_text(&known, lost));
         Ok(text)
     }
 
@@ -229,8 +231,14 @@ impl Mount {
     /// Looks again at a file of subtitles of which something is said.
     pub(super) async fn look_at_text(&self, path: &str) {
         let Ok(stamp) = self.stamp(path).await else { return };
-        if self.reports.lock().stamp_of(path).is_some_and(|of| of != stamp) {
-            // What is to be said of it now is said to those who read it.
+        let is_as_it_was = self.reports.lock().stamp_of(path).is_none_or(|of| of == stamp);
+        // What is to be said of it now is said to those who read it, if a SMIL file still names it.
+        let is_named = is_caption(path)
+            || self
+                .list()
+                .await
+                .is_ok_and(|listed| listed.iter().any(|it| it.files.iter().any(|it| it == path)));
+        if !is_as_it_was || !is_named {
             self.reports.lock().forget(path);
         }
     }

@@ -24,9 +24,6 @@ const SMIL_MAX: u64 = 1 << 20;
 pub(super) const CAPTIONS_MAX: u64 = 16 << 20;
 /// Endings of files of subtitles; of one language, the first is taken.
 const CAPTION_ENDINGS: [&str; 4] = [".srt", ".vtt", ".ttml", ".dfxp"];
-/// Endings of names of files with pictures or sound that are played.
-pub(super) const FILM_ENDINGS: [&str; 10] =
-    [".mp4", ".m4v", ".m4a", ".mov", ".qt", ".f4v", ".f4a", ".3gp", ".3g2", ".ismv"];
 /// Most files and folders that are looked through for the list of recordings.
 const LISTED_MAX: usize = 200_000;
 /// How deep folders are looked through for it.
@@ -116,6 +113,11 @@ pub(super) fn open_file(settings: &MountSettings, path: &str) -> Result<(std::fs
 /// The bytes of a file of subtitles, no more than [`CAPTIONS_MAX`].
 pub(super) fn read_captions(settings: &MountSettings, path: &str) -> Result<Vec<u8>, VodFault> {
     read_octets(settings, path, CAPTIONS_MAX)
+}
+
+/// Whether a file is found beside recordings as one of subtitles.
+pub(super) fn is_caption(path: &str) -> bool {
+    language_of(path).is_some()
 }
 
 /// The language that a name says before its ending, and which ending that is; letters of any case.

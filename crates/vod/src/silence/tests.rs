@@ -171,7 +171,8 @@ fn sound_of_other_coders_stays_as_it_is() {
         frame_of(&movie.audio[0])
     };
     assert_eq!(of(48_000, 2).map(|frame| frame.sample_rate), Some(48_000));
-    assert!(of(44_100, 1).is_some() && of(8000, 1).is_some());
+    assert!(of(44_100, 1).is_some() && of(32_000, 1).is_some());
+    assert!(of(24_000, 2).is_none() && of(8000, 1).is_none(), "it may be HE-AAC");
     assert_ne!(of(48_000, 1).map(|frame| frame.bytes), of(48_000, 2).map(|frame| frame.bytes));
     assert!(of(48_000, 6).is_none(), "six channels have other elements");
     assert!(of(7350, 2).is_none(), "a rate that is not coded here");
@@ -185,9 +186,26 @@ fn sound_of_other_coders_stays_as_it_is() {
         entry[at..at + 2].copy_from_slice(&config);
         track.coding.entry = entry.into();
         let count = track.samples.count();
-        put_before(&mut movie);
-        put_after(&mut movie);
+        put_before(&mut movie, &[None]);
+        put_after(&mut movie, &[None]);
         assert_eq!(movie.audio[0].samples.count(), count, "{config:x?}");
+    }
+}
+
+#[test]
+fn beside_a_picture_of_many_minutes_nothing_is_filled() {
+    let mut movie = movie(&PART);
+    let last = |movie: &Movie| movie.audio[0].shown_until();
+    let before = last(&movie);
+    let video = movie.video.as_mut().expect("a picture");
+    let minutes = u64::from(video.timescale) * 60;
+    video.samples.resume_at(video.samples.last_start() + 20 * minutes);
+    let recording = Recording::for_tests(movie);
+    assert_eq!(last(&recording.movie), before);
+    for kind in [TrackSelection::Both, TrackSelection::Sound(0)] {
+        for cut in recording.cuts_of(kind, Trim::default()).expect("cuts") {
+            recording.segment(kind, cut.from, cut.to).expect("a segment that is listed");
+        }
     }
 }
 
@@ -196,8 +214,8 @@ fn of_two_sounds_alone_the_shorter_one_is_filled() {
     let mut alone = movie(&[(20_000, 1024, 1)]);
     alone.video = None;
     alone.audio.push(movie(&[(5000, 1024, 1)]).audio.swap_remove(0));
-    put_before(&mut alone);
-    put_after(&mut alone);
+    put_before(&mut alone, &[None, None]);
+    put_after(&mut alone, &[None, None]);
     let ends: Vec<i64> = alone.audio.iter().map(Track::shown_until).collect();
     assert!((ends[0] - ends[1]).abs() <= 1024, "{ends:?}");
     assert!(alone.audio[0].silence.is_empty());

@@ -176,7 +176,7 @@ async fn sound_that_begins_late_or_ends_early_has_silence_around_it() {
     std::io::Write::write_all(&mut read, &bytes).expect("written");
     let mut movie = reading::index(&read, bytes.len() as u64, "a.mov").expect("sound");
     let sound = movie.audio[0].coding.packets.clone().expect("packets");
-    let source = Arc::new(offered(&mut movie.audio[0], sound, 6_000_000_000).expect("a source"));
+    let source = Arc::new(offered(&mut movie.audio[0], sound, Some(6_000_000_000)).expect("a source"));
     let track = &movie.audio[0];
     assert_eq!((track.shown_at(0), track.shown_at(1)), (-1024, 0));
     assert_eq!(track.shown_until(), 6 * i64::from(RATE));
@@ -278,7 +278,7 @@ fn packets(
 
 fn source(mut track: Track) -> SoundSource {
     let sound = track.coding.packets.clone().expect("packets");
-    offered(&mut track, sound, 0).expect("a source")
+    offered(&mut track, sound, Some(0)).expect("a source")
 }
 
 #[test]
