@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::Shared;
 use super::openapi::GuardResponses;
 
-/// A media file that cannot be played as it is, or a SMIL file that is not obeyed in all it says.
+/// A media file that cannot be played as it is, a SMIL file that is not obeyed in all it says, or subtitles that are not read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnplayedRecording {
     /// The mount's name.
@@ -30,10 +30,11 @@ pub struct UnplayedRecording {
     pub left_out: Vec<UnplayedTrack>,
 }
 
-/// A track that is not played, or not all of it; or a value of a SMIL file.
+/// A track that is not played, or not all of it; a value of a SMIL file; or some of a file of subtitles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnplayedTrack {
-    /// `track_ID` in the file; 0 if it cannot be read, for a box of the file that is of no track, and for a SMIL file.
+    /// `track_ID` in the file; 0 if it cannot be read, for a box of the file that is of no track, and for files of SMIL and
+    /// subtitles.
     pub track: u32,
     /// `picture`, `sound`, `text` or `other`.
     pub kind: String,
@@ -53,9 +54,9 @@ impl RecordingWatch {
 }
 
 /// What of the mounts' recordings cannot be played as it is, and why: of the files that viewers have opened, of SMIL
-/// files that cannot be read, and of the files that the 500 newest SMIL files of each mount name, as far as they have been looked
-/// at since the start; at most 1000 of each mount. Subtitles beside
-/// them that cannot be read are parts of kind `text`.
+/// files that cannot be read, and of the files that the 500 newest SMIL files of each mount name, as far as they have been
+/// looked at since the start; at most 1000 of each mount. A file of subtitles that cannot be read, or not all of it, is one with
+/// `played` and parts of kind `text`.
 #[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", responses(
     (status = 200, description = "By mount and path", body = Vec<UnplayedRecording>), GuardResponses,
 ))]

@@ -137,7 +137,7 @@ impl Display for Escaped<'_> {
             out.write_str(match last {
                 Some('&') => "&amp;",
                 Some('<') => "&lt;",
-                // Not after "]]" (§2.4).
+                // No text may hold "]]>" (§2.4).
                 Some('>') => "&gt;",
                 Some('"') => "&quot;",
                 _ => "",
