@@ -25,13 +25,9 @@ use super::date;
 use super::limits::Limits;
 use super::memory_file::MemoryFile;
 use super::pace::Pace;
+use super::plain_request::{HEADER_BYTES, NextRequest, next_request, plain};
 use super::sending::{send_head, send_pieces, take};
 use amphi_media::Pieces;
-
-/// The most bytes of a request's header; a longer one is left to hyper.
-pub(super) const HEADER_BYTES: usize = 8 * 1024;
-/// The most fields of a request's header; hyper takes more.
-pub(super) const FIELDS: usize = 48;
 
 thread_local! {
     /// The buffer that requests are read into.
@@ -83,16 +79,6 @@ pub(super) enum Left {
     Ended,
     /// Others go on with the connection; these bytes were read already.
     Over(Bytes),
-}
-
-/// What the bytes read so far are.
-enum NextRequest {
-    /// The beginning of a request.
-    Partial,
-    /// Something that the fast path does not answer.
-    Other,
-    /// A request of this many bytes, with its answer.
-    Ready(usize, ReadyAnswer),
 }
 
 /// Answers requests until one is not for the fast path, the peer closes or stays idle for too long, or `shutdown`.
@@ -165,10 +151,10 @@ fn poll_next(
             if is_read {
                 let bytes = buffer.get(..len).unwrap_or_default();
                 let next = next(bytes, answers, head);
-                let used = if let NextRequest::Ready(used, _) = &next { *used } else { 0 };
+                let used = if let NextRequest::Whole(used, _) = &next { *used } else { 0 };
                 *rest = bytes.get(used..).unwrap_or_default().to_vec();
                 match next {
-                    NextRequest::Ready(_, parcel) => return Poll::Ready(Ok(Some(parcel))),
+                    NextRequest::Whole(_, parcel) => return Poll::Ready(Ok(Some(parcel))),
                     NextRequest::Other => return Poll::Ready(Ok(None)),
                     NextRequest::Partial => {}
                 }
@@ -187,35 +173,21 @@ fn poll_next(
     })
 }
 
-fn next(bytes: &[u8], answers: &impl FastPath, head: &mut Vec<u8>) -> NextRequest {
-    const GET: &[u8] = b"GET /";
-    if !GET.iter().zip(bytes).all(|(expected, byte)| expected == byte) {
-        return NextRequest::Other;
+fn next(bytes: &[u8], answers: &impl FastPath, head: &mut Vec<u8>) -> NextRequest<ReadyAnswer> {
+    let next = next_request(bytes, |request| asked(request).and_then(|asked| answers.ready(&asked, head)));
+    match &next {
+        NextRequest::Whole(..) => head.extend_from_slice(b"date: "),
+        NextRequest::Partial | NextRequest::Other => head.clear(),
     }
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-    let mut request = httparse::Request::new(&mut fields);
-    let used = match request.parse(bytes) {
-        Ok(httparse::Status::Complete(used)) => used,
-        Ok(httparse::Status::Partial) => return NextRequest::Partial,
-        Err(_) => return NextRequest::Other,
-    };
-    let asked = asked(&request).and_then(|asked| answers.ready(&asked, head));
-    if let Some(parcel) = asked {
-        head.extend_from_slice(b"date: ");
-        return NextRequest::Ready(used, parcel);
-    }
-    head.clear();
-    NextRequest::Other
+    next
 }
 
 /// What the fast path would ask for, given the bytes of a whole request: for tests and fuzzing that compare it with hyper.
 pub fn would_ask<T>(bytes: &[u8], with: impl FnOnce(&Asked<'_>) -> T) -> Option<T> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-    let mut request = httparse::Request::new(&mut fields);
-    if !bytes.starts_with(b"GET /") || !request.parse(bytes).is_ok_and(|status| status.is_complete()) {
-        return None;
+    match next_request(bytes, |request| asked(request).map(|asked| with(&asked))) {
+        NextRequest::Whole(_, answer) => Some(answer),
+        NextRequest::Partial | NextRequest::Other => None,
     }
-    asked(&request).map(|asked| with(&asked))
 }
 
 /// The request, if the fast path may answer it.
@@ -230,50 +202,13 @@ fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
     is_one.then_some(Asked { if_none_match, ..asked })
 }
 
-/// The request without its conditions, if it is one that hyper is not needed for.
-pub(super) fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
-    // Fields that only hyper handles: bodies, other protocols.
-    const OTHERS: [&str; 6] =
-        ["content-length", "transfer-encoding", "expect", "upgrade", "http2-settings", "te"];
-    if request.version != Some(1) {
-        return None;
-    }
-    let target = request.path?;
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
-    if !query.bytes().all(is_plain) {
-        return None;
-    }
-    let mut hosts = 0;
-    for field in request.headers.iter() {
-        let name = field.name;
-        if OTHERS.iter().any(|other| name.eq_ignore_ascii_case(other)) {
-            return None;
-        }
-        if name.eq_ignore_ascii_case("host") {
-            // Any other Host is left to hyper and `host::fault` (RFC 9112 §3.2).
-            let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:".contains(byte);
-            if !field.value.iter().all(is_plain)
-                || !field.value.first().is_some_and(u8::is_ascii_alphanumeric)
-            {
-                return None;
-            }
-            hosts += 1;
-        }
-        if name.eq_ignore_ascii_case("connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") {
-            return None;
-        }
-    }
-    (hosts == 1).then_some(Asked { path, query, if_none_match: None })
-}
-
 /// Sends a head and the content that lies ready for it.
 async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<()> {
     let mut pace = Pace::default();
     match content {
         Content::Pieces(pieces) => send_pieces(stream, &mut pace, head, pieces).await,
         Content::Pages(pages) => {
-            send_head(stream, head, &Pieces::default()).await?;
+            send_head(stream, &mut pace, head, &Pieces::default()).await?;
             let mut at = 0;
             while at < pages.len() {
                 let send = || stream.try_io(Interest::WRITABLE, || pages.send(stream, at as u64));

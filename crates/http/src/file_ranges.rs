@@ -1,9 +1,9 @@
-//! Ranges of a file as content of an answer: over HTTP/1.1 they are sent from the page cache with sendfile(2), and no byte of them
-//! comes into our memory; elsewhere they are read.
+//! Ranges of a file as content of an answer: over HTTP/1.1 they are sent from the page cache with sendfile(2), without a copy in
+//! our memory; elsewhere they are read.
 //!
 //! sendfile(2) waits for the storage if it must. So before a stretch is sent, the file is asked whether it
-//! [is at hand](SentFile::is_at_hand), and is made to [`fetch`](SentFile::fetch) it if not. Those who read slowly may find it gone
-//! again, so it is asked anew after each longer pause.
+//! [is at hand](SentFile::is_at_hand), and is made to [`fetch`](SentFile::fetch) it if not. It may be gone
+//! again when one who reads slowly comes to it, so what was seen too long ago is asked anew.
 
 use std::fmt::Debug;
 use std::io;
@@ -21,11 +21,11 @@ use super::pace::Pace;
 use super::sending::{room, send_from};
 
 /// Most bytes that are looked for and then sent: what a socket takes at once, more or less.
-pub const STRETCH: u64 = 512 << 10;
+const STRETCH: u64 = 512 << 10;
 /// Ranges that lie so near to each other are looked for together.
 const NEAR: u64 = 32 << 10;
-/// After such a pause it is asked again what is at hand: pages that have just been seen stay that long.
-const PAUSE: Duration = Duration::from_secs(1);
+/// After such a time it is asked again what is at hand: pages that have just been seen stay that long.
+const FRESH: Duration = Duration::from_secs(1);
 /// Bytes after which others of the same thread have their turn, if the peer takes all of them at once.
 const TURN: u64 = 2 << 20;
 
@@ -36,6 +36,9 @@ pub trait SentFile: Debug + Send + Sync {
 
     /// Whether these bytes can be sent without waiting for the storage, and are still those that were promised. Does not block.
     fn is_at_hand(&self, range: &Range<u64>) -> bool;
+
+    /// Whether its bytes are surely those that were promised. Does not block.
+    fn is_as_promised(&self) -> bool;
 
     /// Brings these bytes to hand, on a thread that may wait. An error: they are not to be had, or are others by now.
     fn fetch(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<()>>;
@@ -49,12 +52,14 @@ pub trait SentFile: Debug + Send + Sync {
 pub struct FileRanges {
     file: Arc<dyn SentFile>,
     ranges: Vec<Range<u64>>,
+    /// When the first bytes were seen to be at hand.
+    seen: Instant,
 }
 
 impl FileRanges {
-    /// These ranges of `file`. The first bytes, a [`STRETCH`] at most, are at hand.
+    /// These ranges of `file`. The first [`stretch`](Self::stretch) of them has just been seen to be at hand.
     pub fn new(file: Arc<dyn SentFile>, ranges: Vec<Range<u64>>) -> Self {
-        Self { file, ranges }
+        Self { file, ranges, seen: Instant::now() }
     }
 
     /// Their length in bytes.
@@ -94,13 +99,15 @@ impl FileRanges {
     /// Sends all of them.
     pub(super) async fn send(&self, stream: &TcpStream, pace: &mut Pace) -> io::Result<()> {
         let mut known = self.ranges.first().map_or(0..0, Self::stretch);
+        let mut seen = self.seen;
         let mut turn = 0;
         for (place, range) in self.ranges.iter().enumerate() {
             let mut at = range.start;
             while at < range.end {
-                if !known.contains(&at) {
+                if !known.contains(&at) || seen.elapsed() >= FRESH {
                     known = self.ahead(place, at);
                     self.bring(known.clone()).await?;
+                    seen = Instant::now();
                 }
                 let len = known.end.min(range.end) - at;
                 match send_from(stream, self.file.descriptor(), at, len)? {
@@ -115,12 +122,8 @@ impl FileRanges {
                         turn += sent;
                     }
                     None => {
-                        let full = Instant::now();
                         room(stream, pace).await?;
                         turn = 0;
-                        if full.elapsed() >= PAUSE {
-                            known = at..at;
-                        }
                     }
                 }
                 if turn >= TURN {
@@ -131,7 +134,9 @@ impl FileRanges {
         }
         // Were they others by the time that they were sent?
         match self.ranges.last() {
-            Some(last) if last.start < last.end => self.bring(last.end - 1..last.end).await,
+            Some(last) if last.start < last.end && !self.file.is_as_promised() => {
+                self.file.fetch(last.end - 1..last.end).await
+            }
             _ => Ok(()),
         }
     }

@@ -5,8 +5,8 @@
 //!   and shutdown.
 //! * [`serve_fast_path`] writes answers that are ready ([`FastPath`]), and those to other plain GETs, without the general server,
 //!   and leaves the rest to it.
-//! * [`Body`] sends shared pieces of bytes without a copy, and [`FileRanges`] from their file; [`content`] answers with such pieces as the request's
-//!   method, `If-None-Match` and `Range` ask.
+//! * [`Body`] sends shared pieces of bytes without a copy, and [`FileRanges`] from their file; [`content`] answers with such
+//!   pieces as the request's method, `If-None-Match` and `Range` ask.
 //! * [`Inbound`] is a request's body, which must arrive in time.
 //! * [`Attempts`] slows down those who guess credentials; [`is_local`] and [`is_of_page`] refuse requests of other sites'
 //!   pages.
@@ -38,6 +38,7 @@ mod etag;
 mod fast_path;
 mod file_ranges;
 mod guesses;
+mod head;
 mod host;
 mod inbound;
 mod limits;
@@ -50,6 +51,7 @@ mod pace;
 mod peer;
 mod places;
 mod plain_path;
+mod plain_request;
 mod range;
 mod refusal;
 mod rewound;
@@ -65,7 +67,8 @@ pub use content::{ContentMetadata, content};
 pub use digest::{Authenticator, Verdict};
 pub use etag::ETag;
 pub use fast_path::{Asked, Content, FastPath, ReadyAnswer, would_ask};
-pub use file_ranges::{FileRanges, STRETCH, SentFile};
+pub use file_ranges::{FileRanges, SentFile};
+pub use head::append_field;
 pub use host::{LOCAL_RULE, is_local, is_of_page};
 pub use inbound::{Inbound, TooSlow};
 pub use limits::{CONTROL_CONNECTIONS, Limits};

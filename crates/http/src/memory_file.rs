@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::Bytes;
 use rustix::fs::{MemfdFlags, memfd_create, sendfile};
+use rustix::io::retry_on_intr;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A segment in a memfd; it does not change.
@@ -56,6 +57,6 @@ impl MemoryFile {
     pub(super) fn send(&self, socket: impl AsFd, at: u64) -> io::Result<usize> {
         let mut from = at;
         let left = (self.len as u64).saturating_sub(at) as usize;
-        Ok(sendfile(socket, &self.file, Some(&mut from), left)?)
+        Ok(retry_on_intr(|| sendfile(&socket, &self.file, Some(&mut from), left))?)
     }
 }

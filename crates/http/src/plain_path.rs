@@ -20,9 +20,11 @@ use tower::{Service, ServiceExt};
 
 use super::body::{Body, LaterBytes};
 use super::date;
-use super::fast_path::{FIELDS, HEAD, HEADER_BYTES, Left, READ, plain};
+use super::fast_path::{HEAD, Left, READ};
+use super::head::append_field;
 use super::limits::Limits;
 use super::pace::Pace;
+use super::plain_request::{HEADER_BYTES, NextRequest, next_request, plain};
 use super::sending::{send_head, send_pieces};
 use amphi_media::Pieces;
 
@@ -40,8 +42,6 @@ where
     let mut rest = Vec::from(read);
     let mut ending = pin!(shutdown.cancelled());
     loop {
-        // Whoever sends many requests at once leaves some time to others.
-        tokio::task::consume_budget().await;
         let request = tokio::select! {
             biased;
             next = next(stream, &mut rest) => match next {
@@ -54,37 +54,33 @@ where
         };
         let answered = tokio::select! {
             biased;
-            answered = answer(stream, service.clone(), request) => answered,
+            answered = answer(stream, service.clone(), request, !rest.is_empty()) => answered,
             () = async { shutdown.cancelled().await; tokio::time::sleep(limits.drain).await } => return Left::Ended,
         };
+        if let Err(error) = &answered {
+            tracing::debug!(%error, "a connection ended early");
+        }
         if answered.is_err() || shutdown.is_cancelled() {
             return Left::Ended;
         }
+        if !rest.is_empty() {
+            // Whoever sends many requests at once leaves some time to others.
+            tokio::task::yield_now().await;
+        }
     }
-}
-
-/// What the bytes that were read are.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
-enum PlainRequest {
-    /// The beginning of a request.
-    Partial,
-    /// Something for hyper.
-    Other,
-    /// A request of this many bytes.
-    Whole(usize, Request<()>),
 }
 
 /// The next request; `None` if `rest` is to be left to hyper. An error ends the connection.
 async fn next(stream: &TcpStream, rest: &mut Vec<u8>) -> io::Result<Option<Request<()>>> {
     loop {
         if !rest.is_empty() {
-            match parse(rest) {
-                PlainRequest::Whole(used, request) => {
+            match next_request(rest, request_of) {
+                NextRequest::Whole(used, request) => {
                     *rest = rest.get(used..).unwrap_or_default().to_vec();
                     return Ok(Some(request));
                 }
-                PlainRequest::Partial if rest.len() < HEADER_BYTES => {}
-                PlainRequest::Partial | PlainRequest::Other => return Ok(None),
+                NextRequest::Partial if rest.len() < HEADER_BYTES => {}
+                NextRequest::Partial | NextRequest::Other => return Ok(None),
             }
         }
         stream.readable().await?;
@@ -98,22 +94,6 @@ async fn next(stream: &TcpStream, rest: &mut Vec<u8>) -> io::Result<Option<Reque
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             Ok(_) | Err(_) => {}
         }
-    }
-}
-
-fn parse(bytes: &[u8]) -> PlainRequest {
-    const GET: &[u8] = b"GET /";
-    if !GET.iter().zip(bytes).all(|(expected, byte)| expected == byte) {
-        return PlainRequest::Other;
-    }
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-    let mut request = httparse::Request::new(&mut fields);
-    match request.parse(bytes) {
-        Ok(httparse::Status::Complete(used)) => {
-            request_of(&request).map_or(PlainRequest::Other, |request| PlainRequest::Whole(used, request))
-        }
-        Ok(httparse::Status::Partial) => PlainRequest::Partial,
-        Err(_) => PlainRequest::Other,
     }
 }
 
@@ -131,15 +111,16 @@ fn request_of(request: &httparse::Request<'_, '_>) -> Option<Request<()>> {
     Some(whole)
 }
 
-/// Has a request answered, and sends the answer. An error ends the connection.
-async fn answer<S>(stream: &TcpStream, service: S, request: Request<()>) -> io::Result<()>
+/// Has a request answered, and sends the answer. An error ends the connection. A peer that `has_more` requests here, or has
+/// sent more, need not be there until the answer is.
+async fn answer<S>(stream: &TcpStream, service: S, request: Request<()>, has_more: bool) -> io::Result<()>
 where
     S: Service<Request<()>, Response = http::Response<Body>>,
 {
     let answered = tokio::select! {
         biased;
         answered = service.oneshot(request) => answered,
-        () = gone(stream) => return Err(io::ErrorKind::UnexpectedEof.into()),
+        () = gone(stream), if !has_more => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
     let (parts, body) = answered.map_err(|_| io::ErrorKind::Other)?.into_parts();
     let mut head = HEAD.take();
@@ -159,24 +140,18 @@ async fn gone(stream: &TcpStream) {
 
 /// The head of an answer with so many bytes of content (RFC 9112 §4, §5).
 fn write_head(head: &mut Vec<u8>, parts: &response::Parts, content: usize) {
-    let field = |head: &mut Vec<u8>, name: &[u8], value: &[u8]| {
-        head.extend_from_slice(name);
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value);
-        head.extend_from_slice(b"\r\n");
-    };
     head.extend_from_slice(b"HTTP/1.1 ");
     head.extend_from_slice(parts.status.as_str().as_bytes());
     head.push(b' ');
     head.extend_from_slice(parts.status.canonical_reason().unwrap_or_default().as_bytes());
     head.extend_from_slice(b"\r\n");
     for (name, value) in &parts.headers {
-        field(head, name.as_str().as_bytes(), value.as_bytes());
+        append_field(head, name.as_str().as_bytes(), value.as_bytes());
     }
     // These have no content (RFC 9110 §8.6).
     let has_none = matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if !has_none && !parts.headers.contains_key(CONTENT_LENGTH) {
-        field(head, CONTENT_LENGTH.as_str().as_bytes(), HeaderValue::from(content).as_bytes());
+        append_field(head, CONTENT_LENGTH.as_str().as_bytes(), HeaderValue::from(content).as_bytes());
     }
     if !parts.headers.contains_key(DATE) {
         head.extend_from_slice(b"date: ");
@@ -193,7 +168,7 @@ async fn send_body(stream: &TcpStream, head: &[u8], body: Body) -> io::Result<()
     match later {
         LaterBytes::None => send_pieces(stream, &mut pace, head, &pieces).await?,
         LaterBytes::File(ranges) => {
-            send_head(stream, head, &pieces).await?;
+            send_head(stream, &mut pace, head, &pieces).await?;
             if let Err(error) = ranges.send(stream, &mut pace).await {
                 // What was sent may not be what the file was: the peer should not take it for the whole.
                 let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));

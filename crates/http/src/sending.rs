@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use rustix::fs::sendfile;
+use rustix::io::retry_on_intr;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -36,13 +37,18 @@ pub(super) async fn send_pieces(
 
 /// Hands the head, and what of the content lies in memory, to the kernel, which sends it together with what follows
 /// (`MSG_MORE`, send(2)).
-pub(super) async fn send_head(stream: &TcpStream, head: &[u8], pieces: &Pieces) -> io::Result<()> {
+pub(super) async fn send_head(
+    stream: &TcpStream,
+    pace: &mut Pace,
+    head: &[u8],
+    pieces: &Pieces,
+) -> io::Result<()> {
     let [first, second, third] = pieces;
     let mut slices = &mut [head, first, second, third].map(IoSlice::new)[..];
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        let write = || SockRef::from(stream).send_vectored_with_flags(slices, libc::MSG_MORE);
-        let written = stream.async_io(Interest::WRITABLE, write).await?;
+        let send = || SockRef::from(stream).send_vectored_with_flags(slices, libc::MSG_MORE);
+        let written = take(stream, pace, || stream.try_io(Interest::WRITABLE, send)).await?;
         IoSlice::advance_slices(&mut slices, written);
     }
     Ok(())
@@ -57,9 +63,9 @@ pub(super) fn send_from(
     len: u64,
 ) -> io::Result<Option<u64>> {
     let mut from = at;
-    let send =
-        || Ok(sendfile(stream.as_fd(), file, Some(&mut from), usize::try_from(len).unwrap_or(usize::MAX))?);
-    match stream.try_io(Interest::WRITABLE, send) {
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    let mut send = || Ok(retry_on_intr(|| sendfile(stream.as_fd(), file, Some(&mut from), len))?);
+    match stream.try_io(Interest::WRITABLE, &mut send) {
         Ok(sent) => Ok(Some(sent as u64)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),

@@ -6,8 +6,8 @@ use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{Advice, fadvise};
-use rustix::io::{ReadWriteFlags, preadv2};
+use rustix::fs::{Advice, fadvise, sendfile};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::reading::AHEAD;
 
@@ -29,18 +29,33 @@ pub(super) fn is_at_hand(file: &File, range: &Range<u64>) -> bool {
     })
 }
 
+/// Whether the file can be sent from the page cache without waiting for the storage: it can be asked what is there, and
+/// sendfile(2) takes it. NFS, CIFS, FUSE and tmpfs do not say what is there. Blocks.
+pub(super) fn can_be_sent(file: &File) -> bool {
+    let mut byte = [0];
+    let known = preadv2(file, &mut [IoSliceMut::new(&mut byte)], 0, ReadWriteFlags::NOWAIT);
+    let says = match known {
+        Ok(_) | Err(Errno::AGAIN) => true,
+        Err(_) => false,
+    };
+    let sink = || File::options().write(true).open("/dev/null");
+    let sends = || sink().is_ok_and(|sink| sendfile(sink, file, Some(&mut 0), 1).is_ok());
+    says && sends()
+}
+
 /// Brings these bytes into the page cache, however long it takes; the system is asked to read ahead what follows. Blocks.
 pub(super) fn fetch(file: &File, range: &Range<u64>) -> io::Result<()> {
     // Only a hint, so an error does not matter.
     let ahead = NonZeroU64::new(range.end - range.start + AHEAD);
     let _ = fadvise(file, range.start, ahead, Advice::WillNeed);
-    let mut scratch = vec![0; PIECE];
+    let len = usize::try_from(range.end - range.start).unwrap_or(PIECE).min(PIECE);
+    let mut scratch = vec![0; len];
     let mut at = range.start;
     while at < range.end {
-        let len = usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE);
-        let piece = scratch.get_mut(..len).unwrap_or_default();
+        let left = usize::try_from(range.end - at).unwrap_or(len).min(len);
+        let piece = scratch.get_mut(..left).unwrap_or_default();
         file.read_exact_at(piece, at)?;
-        at += len as u64;
+        at += left as u64;
     }
     Ok(())
 }
@@ -74,6 +89,7 @@ mod tests {
             let is_known =
                 preadv2(&file, &mut [IoSliceMut::new(&mut [0])], 0, ReadWriteFlags::NOWAIT).is_ok();
             assert_eq!(is_at_hand(&file, &(0..300_000)), is_known);
+            assert_eq!(can_be_sent(&file), is_known);
         }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use amphi_media::Lock;
 
+use super::at_hand;
 use super::fault::VodFault;
 use super::reading::{IndexDigest, IndexSearch};
 use super::stamp::Stamp;
@@ -29,6 +30,8 @@ pub(super) struct OpenFile {
     index: OnceLock<IndexDigest>,
     /// Stands for the bytes at some places.
     places: OnceLock<u64>,
+    /// Whether it can be [sent from the page cache](at_hand::can_be_sent); known as soon as the places are.
+    can_be_sent: AtomicBool,
     /// The last state in which its bytes were found to be those that were indexed; `None`: that of the index.
     accepted: Lock<Option<Stamp>>,
     /// Held while the file is checked.
@@ -59,6 +62,7 @@ impl OpenFile {
             open: Arc::clone(open),
             index: OnceLock::new(),
             places: OnceLock::new(),
+            can_be_sent: AtomicBool::new(false),
             accepted: Lock::new(None),
             checking: Lock::new(()),
             overwritten: AtomicBool::new(false),
@@ -76,9 +80,15 @@ impl OpenFile {
         self.places.get().is_some()
     }
 
-    /// Remembers bytes at some places of the file, which was indexed in the state `indexed`.
+    /// Whether it can be sent from the page cache; `None` if that is not known before [`Self::learn`].
+    pub(super) fn can_be_sent(&self) -> Option<bool> {
+        self.is_learnt().then(|| self.can_be_sent.load(Ordering::Relaxed))
+    }
+
+    /// Remembers bytes at some places of the file, which was indexed in the state `indexed`, and whether it can be sent.
     pub(super) fn learn(&self, indexed: Stamp) -> io::Result<()> {
         if !self.is_learnt() {
+            self.can_be_sent.store(at_hand::can_be_sent(&self.file), Ordering::Relaxed);
             // The first one counts: whoever read first was served those bytes.
             let _ = self.places.set(self.look(indexed.len)?);
         }

@@ -29,7 +29,7 @@ const SAMPLES_MAX: u32 = 30_000;
 const LONGEST_FILLED: i64 = 240_000_000_000;
 
 /// Most bytes of one segment.
-const BYTES_MAX: u64 = 2 << 30;
+const BYTES_MAX: u64 = 2_000_000_000;
 
 /// A file that is open, with its index.
 #[derive(Debug)]

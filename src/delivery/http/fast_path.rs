@@ -17,7 +17,7 @@ use super::fault::unserved;
 use super::route;
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AnswerKind, Resolved};
-use amphi_http::{Asked, Content, FastPath, ReadyAnswer, Timed, cors};
+use amphi_http::{Asked, Content, FastPath, ReadyAnswer, Timed, append_field, cors};
 
 /// First names of paths that are pages.
 const PAGES: [&str; 3] = ["assets", "watch", "api"];
@@ -29,7 +29,7 @@ static COMMON: LazyLock<Vec<u8>> = LazyLock::new(|| {
     headers.insert(SERVER, HeaderValue::from_static("Amphi"));
     let mut fields = Vec::new();
     for (name, value) in &headers {
-        field(&mut fields, name.as_str().as_bytes(), value.as_bytes());
+        append_field(&mut fields, name.as_str().as_bytes(), value.as_bytes());
     }
     fields
 });
@@ -73,7 +73,7 @@ impl Delivery {
         let (parts, body) = response.into_parts();
         head.extend_from_slice(format!("HTTP/1.1 {}\r\n", parts.status).as_bytes());
         for (name, value) in &parts.headers {
-            field(head, name.as_str().as_bytes(), value.as_bytes());
+            append_field(head, name.as_str().as_bytes(), value.as_bytes());
         }
         head.extend_from_slice(&COMMON);
         self.counts.count(kind, body.remaining());
@@ -87,20 +87,13 @@ fn write_head(head: &mut Vec<u8>, found: &FoundFile, is_known: bool) {
         head.extend_from_slice(b"HTTP/1.1 304 Not Modified\r\n");
     } else {
         head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-        field(head, b"content-type", found.content_type.as_bytes());
-        field(head, b"content-length", HeaderValue::from(found.bytes.len()).as_bytes());
-        field(head, b"accept-ranges", b"bytes");
+        append_field(head, b"content-type", found.content_type.as_bytes());
+        append_field(head, b"content-length", HeaderValue::from(found.bytes.len()).as_bytes());
+        append_field(head, b"accept-ranges", b"bytes");
     }
-    field(head, b"cache-control", found.cache_control.as_bytes());
+    append_field(head, b"cache-control", found.cache_control.as_bytes());
     if let Some(etag) = &found.etag {
-        field(head, b"etag", etag.value().as_bytes());
+        append_field(head, b"etag", etag.value().as_bytes());
     }
     head.extend_from_slice(&COMMON);
-}
-
-fn field(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    head.extend_from_slice(name);
-    head.extend_from_slice(b": ");
-    head.extend_from_slice(value);
-    head.extend_from_slice(b"\r\n");
 }

@@ -282,6 +282,7 @@ fn request() -> impl Strategy<Value = String> {
         8 => Just("Host: a\r\n"), 1 => Just(""), 1 => Just("host: a:80\r\nHost: b\r\n"), 1 => Just("Host:\r\n"),
         1 => Just("Host: a b\r\n"), 1 => Just("HOST: [::1]:80\r\n"), 1 => Just("Host: user@a\r\n"),
         1 => Just("Host: a/b\r\n"), 1 => Just("Host: a:99999\r\n"), 1 => Just("Host: :80\r\n"), 1 => Just("Host: a:b\r\n"),
+        1 => Just("Host: a:1:2\r\n"),
         1 => Just("Host: -a..b_\r\n"),
     ];
     let field = select(vec![

@@ -192,7 +192,14 @@ async fn bytes(
 
 /// The bytes of a layout, of which the first are at hand.
 async fn body(mount: &Mount, recording: &Arc<Recording>, layout: Layout) -> Result<Body, VodFault> {
-    if !layout.has_long_ranges() {
+    let ranges: Vec<Range<u64>> = layout.extents.iter().map(|it| it.offset..it.end()).collect();
+    let can_be_sent = match ranges.first() {
+        Some(first) if layout.has_long_ranges() => {
+            mount.prepare(recording, FileRanges::stretch(first)).await?
+        }
+        _ => false,
+    };
+    if !can_be_sent {
         let (first, later) = mount.read(recording, &layout).await?;
         let left = layout.total_len() - (layout.head.len() + first.len()) as u64;
         let pieces = [layout.head, first, Bytes::new()];
@@ -202,9 +209,6 @@ async fn body(mount: &Mount, recording: &Arc<Recording>, layout: Layout) -> Resu
         });
     }
     let pieces = [layout.head, Bytes::new(), Bytes::new()];
-    let ranges: Vec<Range<u64>> = layout.extents.iter().map(|it| it.offset..it.end()).collect();
-    let Some(first) = ranges.first() else { return Ok(Body::from(pieces)) };
-    mount.prepare(recording, FileRanges::stretch(first)).await?;
     let file = RecordedFile { mount: mount.clone(), recording: Arc::clone(recording) };
     Ok(Body::of_file(pieces, FileRanges::new(Arc::new(file), ranges)))
 }
@@ -223,6 +227,10 @@ impl SentFile for RecordedFile {
 
     fn is_at_hand(&self, range: &Range<u64>) -> bool {
         self.mount.is_at_hand(&self.recording, range)
+    }
+
+    fn is_as_promised(&self) -> bool {
+        self.recording.is_as_it_was()
     }
 
     fn fetch(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<()>> {

@@ -4,8 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use http::Request;
-use http_body_util::BodyExt;
+use http::{Request, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -243,13 +242,54 @@ async fn a_file_that_is_cut_short_ends_the_connection() {
     // Reset, or closed before all was sent.
     let _ = ended.expect("it ends");
     assert!(begun.len() + rest.len() < len, "{} bytes", rest.len());
-    // Others are told.
+    // Others are told that it is not whole.
     let again = Request::get("/vod/mp4:a.mp4/playlist.m3u8").body(()).expect("a request");
     let again = delivery.oneshot(again).await.expect("infallible");
-    assert!(
-        again.status().is_server_error() || again.status().is_client_error() || again.status().is_success()
-    );
-    again.into_body().collect().await.expect("an answer");
+    assert_eq!(again.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// The rest of what a connection says, after the peer has said that it will send no more.
+async fn said_after_the_last_request(delivery: Delivery, requests: &str) -> Vec<u8> {
+    let (mut stream, _server) = connected(delivery).await;
+    stream.write_all(requests.as_bytes()).await.expect("sent");
+    stream.shutdown().await.expect("closed for writing");
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).await.expect("answers");
+    said
+}
+
+#[tokio::test]
+async fn who_sends_all_requests_and_then_no_more_is_answered() {
+    let root = tempfile::tempdir().expect("a folder");
+    fs::write(root.path().join("a.mp4"), fixture()).expect("written");
+    let delivery = served(root.path());
+    let segment = names(&delivery, "a.mp4").await.remove(1);
+    let request = format!("GET /vod/mp4:a.mp4/{segment} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let said = said_after_the_last_request(delivery.clone(), &request.repeat(3)).await;
+    let mut rest = &said[..];
+    let expected = ordinary(&delivery, &format!("/vod/mp4:a.mp4/{segment}"), None).await;
+    assert_eq!(take(&mut rest, true), expected);
+    assert_eq!(take(&mut rest, true), expected);
+}
+
+#[tokio::test]
+async fn a_file_system_that_cannot_say_what_is_at_hand_is_read() {
+    // tmpfs is one.
+    let Ok(root) = tempfile::tempdir_in("/dev/shm") else { return };
+    fs::write(root.path().join("a.mp4"), fixture()).expect("written");
+    let delivery = served(root.path());
+    let names = names(&delivery, "a.mp4").await;
+    let line = |name: &String| format!("GET /vod/mp4:a.mp4/{name} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let script: String = names.iter().map(line).collect();
+    let mut last = line(&"download".to_owned());
+    last.insert_str(last.len() - 2, "Connection: close\r\n");
+    let received = exchange(&delivery, true, (script + &last).as_bytes(), 1000).await;
+    let mut received = &received[..];
+    for name in &names {
+        let read = ordinary(&delivery, &format!("/vod/mp4:a.mp4/{name}"), None).await;
+        assert_eq!(take(&mut received, true), read, "{name}");
+    }
+    assert_eq!(take(&mut received, true).2, fixture());
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@
 //! * Where more does (one track alone of an interleaved file; a file that is not interleaved), `mdat` is the ranges with
 //!   samples, in the order of the file.
 //! * Where these are so short that sending each costs more than copying all ([`RANGE_MIN`]), where there would be too many runs
-//!   ([`RUNS_MAX`]), and where a track does not lie in the file in the order in which it is decoded, `mdat` is one track after the
+//!   ([`RUNS_MAX`], [`RUN_BYTES`]), and where a track does not lie in the file in the order in which it is decoded, `mdat` is one track after the
 //!   other, and is copied. (Chromium takes the runs of a track in the order of their data, not in that of the boxes.)
 
 use super::super::mp4::{Extent, SampleRun};
@@ -25,6 +25,8 @@ const FAR: u64 = 256 << 10;
 const RANGE_MIN: u64 = 8 << 10;
 /// Most runs of samples in a segment: six seconds of a lecture have about 300, in a head of 12 KB.
 const RUNS_MAX: usize = 4096;
+/// Bytes that a run adds to the head (`trun` without its samples); all of them are at most [`UNUSED_MAX_PERCENT`], too.
+const RUN_BYTES: u64 = 20;
 
 /// Where the samples of some tracks stand.
 #[derive(Debug, Default)]
@@ -43,8 +45,10 @@ impl Placing {
         let extents = joined(sorted);
         let by_file = Self { runs: tracks.iter().map(|runs| placed(runs, &extents)).collect(), extents };
         let runs: usize = by_file.runs.iter().map(Vec::len).sum();
+        let used: u64 = tracks.iter().flatten().map(|run| run.extent.len).sum();
+        let are_few = runs <= RUNS_MAX && is_little(runs as u64 * RUN_BYTES, used);
         let is_in_order = by_file.runs.iter().all(|runs| runs.is_sorted_by_key(|run| run.at));
-        let can_be_sent = are_long(&by_file.extents) && runs <= RUNS_MAX && is_in_order;
+        let can_be_sent = are_long(&by_file.extents) && are_few && is_in_order;
         if can_be_sent { by_file } else { Self::by_track(tracks) }
     }
 
@@ -67,6 +71,11 @@ pub(super) fn are_long(extents: &[Extent]) -> bool {
     extents.iter().map(|extent| extent.len).sum::<u64>() >= RANGE_MIN * extents.len() as u64
 }
 
+/// Whether so many bytes that no sample needs are few beside those that samples have.
+const fn is_little(unused: u64, used: u64) -> bool {
+    unused.saturating_mul(100) <= used.saturating_mul(UNUSED_MAX_PERCENT)
+}
+
 /// The ranges that have all these bytes, which are in the order of the file and may overlap.
 fn joined(sorted: Vec<Extent>) -> Vec<Extent> {
     let mut exact: Vec<Extent> = Vec::new();
@@ -79,7 +88,7 @@ fn joined(sorted: Vec<Extent>) -> Vec<Extent> {
     let gaps = exact.iter().zip(exact.iter().skip(1)).map(|(extent, next)| next.offset - extent.end());
     let unused: u64 = gaps.filter(|gap| *gap <= FAR).sum();
     let used: u64 = exact.iter().map(|extent| extent.len).sum();
-    if unused.saturating_mul(100) > used.saturating_mul(UNUSED_MAX_PERCENT) {
+    if !is_little(unused, used) {
         return exact;
     }
     let mut ranges: Vec<Extent> = Vec::new();

@@ -30,6 +30,10 @@ impl SentFile for FetchedFile {
         !self.is_other.load(Relaxed) && self.fetched.lock().iter().any(is_in)
     }
 
+    fn is_as_promised(&self) -> bool {
+        !self.is_other.load(Relaxed)
+    }
+
     fn fetch(&self, range: Range<u64>) -> BoxFuture<'_, io::Result<()>> {
         self.fetched.lock().push(range);
         let fetched =

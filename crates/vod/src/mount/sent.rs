@@ -20,14 +20,19 @@ impl Recording {
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+
+    /// Whether nobody has written to its file since it was indexed. Does not block.
+    pub fn is_as_it_was(&self) -> bool {
+        self.file.is_as_it_was(self.stamp).is_ok_and(|is| is)
+    }
 }
 
 impl Mount {
     /// Whether these bytes of a recording's file can be sent without waiting for the storage, and are surely those that were
     /// indexed. Does not block.
     pub fn is_at_hand(&self, recording: &Recording, range: &Range<u64>) -> bool {
-        let Recording { file, stamp, .. } = recording;
-        file.is_learnt() && at_hand::is_at_hand(file, range) && file.is_as_it_was(*stamp).is_ok_and(|is| is)
+        let Recording { file, .. } = recording;
+        file.can_be_sent() == Some(true) && at_hand::is_at_hand(file, range) && recording.is_as_it_was()
     }
 
     /// Brings these bytes to hand, on a thread that may wait.
@@ -40,11 +45,14 @@ impl Mount {
         done
     }
 
-    /// The same, if they are not at hand: what is to be done before an answer with them begins, so that a fault can still become
-    /// a status.
-    pub async fn prepare(&self, recording: &Arc<Recording>, range: Range<u64>) -> Result<(), VodFault> {
+    /// Brings the first bytes of an answer to hand before it begins, so that a fault can still become a status. `false` if the
+    /// recording's file cannot be sent, and is to be [read](Self::read).
+    pub async fn prepare(&self, recording: &Arc<Recording>, range: Range<u64>) -> Result<bool, VodFault> {
         self.ask();
-        if self.is_at_hand(recording, &range) { Ok(()) } else { self.fetch(recording, range).await }
+        if recording.file.can_be_sent() != Some(false) && !self.is_at_hand(recording, &range) {
+            self.fetch(recording, range).await?;
+        }
+        Ok(recording.file.can_be_sent() == Some(true))
     }
 
     /// Reads extents, one after the other.
