@@ -25,7 +25,7 @@ use super::date;
 use super::limits::Limits;
 use super::memory_file::MemoryFile;
 use super::pace::Pace;
-use super::plain_request::{HEADER_BYTES, NextRequest, next_request, plain};
+use super::plain_request::{Asked, HEADER_BYTES, NextRequest, next_request, plain};
 use super::sending::{send_head, send_pieces, take};
 use amphi_media::Pieces;
 
@@ -34,17 +34,6 @@ thread_local! {
     pub(super) static READ: RefCell<Box<[u8; HEADER_BYTES]>> = RefCell::new(Box::new([0; HEADER_BYTES]));
     /// The buffer that heads of answers are written into.
     pub(super) static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// The parts of a GET that the fast path looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
-    /// The path as it was sent, percent-encoding included.
-    pub path: &'a str,
-    /// The query, without the `?`; empty if there is none.
-    pub query: &'a str,
-    /// The value of `If-None-Match`, if there is one such field.
-    pub if_none_match: Option<&'a [u8]>,
 }
 
 /// What is sent after the head of an answer.
