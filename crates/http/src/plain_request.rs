@@ -68,10 +68,11 @@ pub(super) fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>
         }
         if name.eq_ignore_ascii_case("host") {
             // Any other Host is left to hyper and `host::fault` (RFC 9112 §3.2).
+            let is_colon = |byte: &u8| *byte == b':';
             let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:".contains(byte);
             if !field.value.iter().all(is_plain)
                 || !field.value.first().is_some_and(u8::is_ascii_alphanumeric)
-                || field.value.iter().filter(|byte| **byte == b':').count() > 1
+                || field.value.iter().position(is_colon) != field.value.iter().rposition(is_colon)
             {
                 return None;
             }
