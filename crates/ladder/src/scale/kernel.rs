@@ -52,7 +52,14 @@ impl Kernel {
         self.from == self.to
     }
 
+    /// The number of weights of each window.
+    pub(super) const fn taps(&self) -> usize {
+        self.taps
+    }
+
     /// Each window: where it begins, and its weights, which add up to [`ONE`].
+    #[expect(clippy::inline_always, reason = "what is not inlined is not compiled for AVX2")]
+    #[inline(always)]
     pub(super) fn windows(&self) -> impl Iterator<Item = (usize, &[i16])> {
         self.starts.iter().copied().zip(self.weights.chunks_exact(self.taps))
     }

@@ -6,8 +6,17 @@
 //!
 //! Arithmetic is in 16 bits: weights of 1/128 times samples, counted from mid-grey. With the overshoot of a cubic filter
 //! that stays within ±21 000; sums on the way may wrap, the last one is right.
+//!
+//! All of it is compiled a second time for processors with AVX2, which sum sixteen samples at once. The compiler does so with
+//! what is inlined alone, and forgets it where arrays of vectors are made by closures, which then are copied at every step: hence
+//! the plain loops.
 
-use wide::{i16x8, u8x16};
+#![expect(clippy::inline_always, reason = "what is not inlined is not compiled for AVX2")]
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+use wide::u8x16;
 
 use super::kernel::{Kernel, SHIFT};
 
@@ -28,6 +37,7 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// Row `y`; empty if it is not there.
+    #[inline(always)]
     fn row(self, y: usize) -> &'a [u8] {
         let from = y * self.stride;
         self.samples.get(from..from + self.width).unwrap_or_default()
@@ -66,28 +76,45 @@ impl PlaneScaler {
                 out[..width].copy_from_slice(source.row(y));
             }
         } else {
-            self.scale_with([&across, &down], source, out, stride, width);
+            Arch::new().dispatch(Scaling {
+                kernels: [&across, &down],
+                buffers: self,
+                source,
+                out,
+                stride,
+                width,
+            });
         }
         self.kernels = Some([across, down]);
     }
+}
 
-    fn scale_with(
-        &mut self,
-        [across, down]: [&Kernel; 2],
-        source: Rows<'_>,
-        out: &mut [u8],
-        stride: usize,
-        width: usize,
-    ) {
+/// What [`PlaneScaler::scale`] does, for one kind of processor.
+struct Scaling<'a> {
+    /// Across and down.
+    kernels: [&'a Kernel; 2],
+    buffers: &'a mut PlaneScaler,
+    source: Rows<'a>,
+    out: &'a mut [u8],
+    stride: usize,
+    width: usize,
+}
+
+impl WithSimd for Scaling<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { kernels: [across, down], buffers, source, out, stride, width } = self;
+        let PlaneScaler { strip, columns, scaled, .. } = buffers;
         let vectors = source.width.div_ceil(LANES);
-        self.strip.resize(LANES * vectors, u8x16::ZERO);
-        self.columns.resize(LANES * vectors, u8x16::ZERO);
-        self.scaled.resize(width.next_multiple_of(LANES), u8x16::ZERO);
+        strip.resize(LANES * vectors, u8x16::ZERO);
+        columns.resize(LANES * vectors, u8x16::ZERO);
+        scaled.resize(width.next_multiple_of(LANES), u8x16::ZERO);
         let mut windows = down.windows();
         for out in out.chunks_mut(LANES * stride) {
             let mut rows = 0;
-            for ((first, weights), sums) in
-                windows.by_ref().zip(self.strip.chunks_exact_mut(vectors)).take(LANES)
+            for ((first, weights), sums) in windows.by_ref().zip(strip.chunks_exact_mut(vectors)).take(LANES)
             {
                 blend(source, first, weights, sums);
                 rows += 1;
@@ -95,27 +122,62 @@ impl PlaneScaler {
             if rows == 0 {
                 return;
             }
-            for (x, columns) in self.columns.chunks_exact_mut(LANES).enumerate() {
-                let block = std::array::from_fn(|y| self.strip[y * vectors + x]);
+            for (x, columns) in columns.chunks_exact_mut(LANES).enumerate() {
+                let mut block = [u8x16::ZERO; LANES];
+                for (to, from) in block.iter_mut().zip(strip.iter().skip(x).step_by(vectors)) {
+                    *to = *from;
+                }
                 columns.copy_from_slice(&transposed(block));
             }
-            for ((first, weights), scaled) in across.windows().zip(&mut self.scaled) {
-                *scaled = weighted(self.columns[first..].iter().copied(), weights);
-            }
-            for (x, block) in self.scaled.chunks_exact(LANES).enumerate() {
-                let block = transposed(std::array::from_fn(|column| block[column]));
-                let (from, to) = (x * LANES, width.min((x + 1) * LANES));
-                for (row, out) in block.iter().zip(out.chunks_mut(stride)).take(rows) {
-                    if let Some(out) = out.get_mut(from..to) {
-                        out.copy_from_slice(&row.to_array()[..to - from]);
-                    }
-                }
+            sum_columns(columns, across, scaled);
+            for (x, block) in scaled.as_chunks().0.iter().enumerate() {
+                write(&transposed(*block), rows, x * LANES..width.min((x + 1) * LANES), out, stride);
             }
         }
     }
 }
 
+/// Writes the first `rows` of `block` to `columns` of rows that stand `stride` apart.
+#[inline(always)]
+fn write(block: &[u8x16; LANES], rows: usize, columns: Range<usize>, out: &mut [u8], stride: usize) {
+    for (row, out) in block.iter().zip(out.chunks_mut(stride)).take(rows) {
+        let (row, len) = (row.to_array(), columns.len());
+        match out.get_mut(columns.clone()) {
+            // A length that the compiler knows is one store.
+            Some(out) if len == LANES => out.copy_from_slice(&row),
+            Some(out) => out.copy_from_slice(&row[..len]),
+            None => {}
+        }
+    }
+}
+
+/// Each of `scaled` is the weighted sum of the columns in its window.
+#[inline(always)]
+fn sum_columns(columns: &[u8x16], across: &Kernel, scaled: &mut [u8x16]) {
+    match across.taps() {
+        4 => sum_some::<4>(columns, across, scaled),
+        6 => sum_some::<6>(columns, across, scaled),
+        8 => sum_some::<8>(columns, across, scaled),
+        _ => {
+            for ((first, weights), scaled) in across.windows().zip(scaled) {
+                *scaled = weighted(columns[first..].iter().copied(), weights);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn sum_some<const TAPS: usize>(columns: &[u8x16], across: &Kernel, scaled: &mut [u8x16]) {
+    for ((first, weights), scaled) in across.windows().zip(scaled) {
+        let columns = columns.get(first..).and_then(<[_]>::first_chunk::<TAPS>);
+        if let (Some(columns), Some(weights)) = (columns, weights.first_chunk::<TAPS>()) {
+            *scaled = weighted(columns.iter().copied(), weights);
+        }
+    }
+}
+
 /// The weighted sum of the rows from `first` on.
+#[inline(always)]
 fn blend(source: Rows<'_>, first: usize, weights: &[i16], sums: &mut [u8x16]) {
     const MOST: usize = 8;
     let whole = source.width / LANES;
@@ -139,6 +201,7 @@ fn blend(source: Rows<'_>, first: usize, weights: &[i16], sums: &mut [u8x16]) {
     }
 }
 
+#[inline(always)]
 fn blend_some<const TAPS: usize>(source: Rows<'_>, first: usize, weights: [i16; TAPS], sums: &mut [u8x16]) {
     let rows: [&[[u8; LANES]]; TAPS] = std::array::from_fn(|row| source.row(first + row).as_chunks().0);
     let rows = rows.map(|row| &row[..sums.len().min(row.len())]);
@@ -148,6 +211,7 @@ fn blend_some<const TAPS: usize>(source: Rows<'_>, first: usize, weights: [i16; 
 }
 
 /// A vector of up to sixteen samples, filled up with zeros.
+#[inline(always)]
 fn load(samples: &[u8]) -> u8x16 {
     let mut some = [0; LANES];
     for (to, from) in some.iter_mut().zip(samples) {
@@ -156,28 +220,33 @@ fn load(samples: &[u8]) -> u8x16 {
     u8x16::from(some)
 }
 
-#[expect(clippy::inline_always, reason = "a call per sixteen samples would cost as much as they do")]
+/// The sum of vectors of samples, each times its weight, rounded.
 #[inline(always)]
 fn weighted(samples: impl Iterator<Item = u8x16>, weights: &[i16]) -> u8x16 {
-    let (mut low, mut high) = (i16x8::splat(START), i16x8::splat(START));
+    let mut sums = [START; LANES];
     for (samples, &weight) in samples.zip(weights) {
-        let weight = i16x8::splat(weight);
-        low += i16x8::from_u8x16_low(samples) * weight;
-        high += i16x8::from_u8x16_high(samples) * weight;
+        for (sum, sample) in sums.iter_mut().zip(samples.to_array()) {
+            *sum = sum.wrapping_add(i16::from(sample).wrapping_mul(weight));
+        }
     }
-    let grey = i16x8::splat(GREY);
-    u8x16::narrow_i16x8((low >> SHIFT as i32) + grey, (high >> SHIFT as i32) + grey)
+    let mut out = [0; LANES];
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = ((sum >> SHIFT) + GREY).clamp(0, 255) as u8;
+    }
+    u8x16::from(out)
 }
 
 /// Rows become columns: four times the rows of the upper half are interleaved with those of the lower half.
-#[expect(clippy::inline_always, reason = "the block stays in registers")]
 #[inline(always)]
 fn transposed(mut block: [u8x16; LANES]) -> [u8x16; LANES] {
     for _ in 0..4 {
-        block = std::array::from_fn(|n| {
-            let (upper, lower) = (block[n / 2], block[n / 2 + LANES / 2]);
-            if n % 2 == 0 { u8x16::unpack_low(upper, lower) } else { u8x16::unpack_high(upper, lower) }
-        });
+        let mut next = block;
+        for n in 0..LANES / 2 {
+            let (upper, lower) = (block[n], block[n + LANES / 2]);
+            next[2 * n] = u8x16::unpack_low(upper, lower);
+            next[2 * n + 1] = u8x16::unpack_high(upper, lower);
+        }
+        block = next;
     }
     block
 }
