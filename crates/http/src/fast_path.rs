@@ -123,7 +123,7 @@ pub(super) async fn drive(
     }
 }
 
-/// The next answer; `None` if `rest` is to be left to hyper. An error ends the connection.
+/// The next answer; `None` if `rest` is to be left to the plain path. An error ends the connection.
 fn poll_next(
     stream: &mut TcpStream,
     rest: &mut Vec<u8>,

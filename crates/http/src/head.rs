@@ -1,4 +1,4 @@
-//! The head of an answer, as bytes (RFC 9112 §4, §5).
+//! Fields of the head of an answer, as bytes (RFC 9112 §5).
 
 /// Appends a field.
 pub fn append_field(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {

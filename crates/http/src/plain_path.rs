@@ -63,10 +63,8 @@ where
         if answered.is_err() || shutdown.is_cancelled() {
             return Left::Ended;
         }
-        if !rest.is_empty() {
-            // Whoever sends many requests at once leaves some time to others.
-            tokio::task::yield_now().await;
-        }
+        // Whoever sends many requests at once leaves some time to others.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -111,8 +109,8 @@ fn request_of(request: &httparse::Request<'_, '_>) -> Option<Request<()>> {
     Some(whole)
 }
 
-/// Has a request answered, and sends the answer. An error ends the connection. A peer that `has_more` requests here, or has
-/// sent more, need not be there until the answer is.
+/// Has a request answered, and sends the answer. An error ends the connection. If `has_more` of its requests
+/// were read already, the peer may close its side before the answer is there.
 async fn answer<S>(stream: &TcpStream, service: S, request: Request<()>, has_more: bool) -> io::Result<()>
 where
     S: Service<Request<()>, Response = http::Response<Body>>,

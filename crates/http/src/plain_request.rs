@@ -3,7 +3,7 @@
 /// The most bytes of a request's header; a longer one is left to hyper.
 pub(super) const HEADER_BYTES: usize = 8 * 1024;
 /// The most fields of a request's header; hyper takes more.
-pub(super) const FIELDS: usize = 48;
+const FIELDS: usize = 48;
 
 /// The parts of a GET that the fast path looks at.
 #[derive(Clone, Copy, Debug)]

@@ -5,9 +5,10 @@ use std::io::{self, IoSliceMut};
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::LazyLock;
 
 use rustix::fs::{Advice, fadvise, sendfile};
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2, retry_on_intr};
 
 use super::reading::AHEAD;
 
@@ -29,18 +30,17 @@ pub(super) fn is_at_hand(file: &File, range: &Range<u64>) -> bool {
     })
 }
 
-/// Whether the file can be sent from the page cache without waiting for the storage: it can be asked what is there, and
-/// sendfile(2) takes it. NFS, CIFS, FUSE and tmpfs do not say what is there. Blocks.
+/// Where a byte is sent to that nobody wants.
+static SINK: LazyLock<io::Result<File>> = LazyLock::new(|| File::options().write(true).open("/dev/null"));
+
+/// Whether the file can be sent from the page cache without waiting for the storage: it can be asked what is there, which tmpfs
+/// does not say and network file systems may not, and sendfile(2) takes it. Blocks.
 pub(super) fn can_be_sent(file: &File) -> bool {
+    let Ok(sink) = &*SINK else { return false };
     let mut byte = [0];
-    let known = preadv2(file, &mut [IoSliceMut::new(&mut byte)], 0, ReadWriteFlags::NOWAIT);
-    let says = match known {
-        Ok(_) | Err(Errno::AGAIN) => true,
-        Err(_) => false,
-    };
-    let sink = || File::options().write(true).open("/dev/null");
-    let sends = || sink().is_ok_and(|sink| sendfile(sink, file, Some(&mut 0), 1).is_ok());
-    says && sends()
+    let asked = preadv2(file, &mut [IoSliceMut::new(&mut byte)], 0, ReadWriteFlags::NOWAIT).map(|_| ());
+    let sent = retry_on_intr(|| sendfile(sink, file, Some(&mut 0), 1)).map(|_| ());
+    [asked, sent].into_iter().all(|done| !matches!(done, Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS)))
 }
 
 /// Brings these bytes into the page cache, however long it takes; the system is asked to read ahead what follows. Blocks.

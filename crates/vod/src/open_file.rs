@@ -1,7 +1,7 @@
 //! A file that is open, and whether its bytes are still those that were indexed. All of it blocks.
 //!
 //! Contract. [`OpenFile::indexed`] tells once what the index was made of. Before the first bytes are served,
-//! [`OpenFile::learn`] looks at some bytes in between. After each read [`OpenFile::is_as_it_was`] compares the state of the
+//! [`OpenFile::learn`] looks at some bytes in between, and whether the file can be sent from the page cache. After each read [`OpenFile::is_as_it_was`] compares the state of the
 //! file, which is cheap; if it differs, [`OpenFile::check`] says whether the bytes do.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,15 +28,21 @@ pub(super) struct OpenFile {
     file: std::fs::File,
     open: Arc<AtomicUsize>,
     index: OnceLock<IndexDigest>,
-    /// Stands for the bytes at some places.
-    places: OnceLock<u64>,
-    /// Whether it can be [sent from the page cache](at_hand::can_be_sent); known as soon as the places are.
-    can_be_sent: AtomicBool,
+    learnt: OnceLock<Learnt>,
     /// The last state in which its bytes were found to be those that were indexed; `None`: that of the index.
     accepted: Lock<Option<Stamp>>,
     /// Held while the file is checked.
     checking: Lock<()>,
     overwritten: AtomicBool,
+}
+
+/// What is known of a file before its first bytes are served.
+#[derive(Clone, Copy, Debug)]
+struct Learnt {
+    /// Stands for the bytes at some places.
+    places: u64,
+    /// Whether it can be [sent from the page cache](at_hand::can_be_sent).
+    can_be_sent: bool,
 }
 
 impl Deref for OpenFile {
@@ -61,8 +67,7 @@ impl OpenFile {
             file,
             open: Arc::clone(open),
             index: OnceLock::new(),
-            places: OnceLock::new(),
-            can_be_sent: AtomicBool::new(false),
+            learnt: OnceLock::new(),
             accepted: Lock::new(None),
             checking: Lock::new(()),
             overwritten: AtomicBool::new(false),
@@ -77,20 +82,21 @@ impl OpenFile {
 
     /// Whether [`Self::learn`] has been called.
     pub(super) fn is_learnt(&self) -> bool {
-        self.places.get().is_some()
+        self.learnt.get().is_some()
     }
 
     /// Whether it can be sent from the page cache; `None` if that is not known before [`Self::learn`].
     pub(super) fn can_be_sent(&self) -> Option<bool> {
-        self.is_learnt().then(|| self.can_be_sent.load(Ordering::Relaxed))
+        self.learnt.get().map(|learnt| learnt.can_be_sent)
     }
 
     /// Remembers bytes at some places of the file, which was indexed in the state `indexed`, and whether it can be sent.
     pub(super) fn learn(&self, indexed: Stamp) -> io::Result<()> {
         if !self.is_learnt() {
-            self.can_be_sent.store(at_hand::can_be_sent(&self.file), Ordering::Relaxed);
+            let places = self.look(indexed.len)?;
+            let can_be_sent = at_hand::can_be_sent(&self.file);
             // The first one counts: whoever read first was served those bytes.
-            let _ = self.places.set(self.look(indexed.len)?);
+            let _ = self.learnt.set(Learnt { places, can_be_sent });
         }
         Ok(())
     }
@@ -123,7 +129,7 @@ impl OpenFile {
         }
         let is_same = now.len >= indexed.len && self.has_same_index(indexed, path)? && {
             let places = self.look(indexed.len).map_err(|error| io(&error))?;
-            self.places.get().is_none_or(|learnt| *learnt == places)
+            self.learnt.get().is_none_or(|learnt| learnt.places == places)
         };
         if !is_same {
             self.overwritten.store(true, Ordering::Relaxed);

@@ -33,7 +33,8 @@ pub(super) struct Subtitles {
     pub uri: String,
 }
 
-/// Peak and average bit rate of the tracks of `kind` over the segments `cuts` of the leading track.
+/// Peak and average bit rate of the tracks of `kind` over the segments `cuts` of the leading track: of their samples. Heads, and what
+/// lies between samples that are sent together, are a few hundredths more.
 pub(super) fn rates(movie: &Movie, cuts: &[Cut], kind: TrackSelection) -> BitRates {
     let Some(lead) = movie.lead() else { return BitRates::default() };
     let (mut peak, mut bits, mut nanos) = (0, 0_u64, 0_i64);

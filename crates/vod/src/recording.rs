@@ -28,7 +28,8 @@ const SAMPLES_MAX: u32 = 30_000;
 /// [`SAMPLES_MAX`].
 const LONGEST_FILLED: i64 = 240_000_000_000;
 
-/// Most bytes of one segment.
+/// Most bytes of one segment's samples: with what lies between them and its head, `data_offset` stays below 2^31 (ISO/IEC 14496-12
+/// §8.8.8).
 const BYTES_MAX: u64 = 2_000_000_000;
 
 /// A file that is open, with its index.
@@ -287,7 +288,6 @@ impl Recording {
             }
         }
         let bytes: u64 = parts.iter().map(|part| part.track.samples.bytes(part.from, part.to)).sum();
-        // Sizes in its boxes have 32 bits.
         if bytes > BYTES_MAX { Err(VodFault::Gone) } else { Ok(parts) }
     }
 }

@@ -29,13 +29,13 @@ fn served(root: &Path) -> Delivery {
     delivery
 }
 
-fn find<'a>(file: &'a [u8], kind: &[u8; 4]) -> BoxRef<'a> {
-    Boxes::new(file, 0).flatten().find(|found| found.kind == *kind).expect("there")
+fn find(file: &[u8], kind: [u8; 4]) -> BoxRef<'_> {
+    Boxes::new(file, 0).flatten().find(|found| found.kind == kind).expect("there")
 }
 
 /// The file with its index behind its media: as it is, `by_track` with the sound behind all pictures.
 fn index_last(file: &[u8], by_track: bool) -> Vec<u8> {
-    let (ftyp, moov, mdat) = (find(file, b"ftyp"), find(file, b"moov"), find(file, b"mdat"));
+    let (ftyp, moov, mdat) = (find(file, *b"ftyp"), find(file, *b"moov"), find(file, *b"mdat"));
     let movie = Movie::parse(moov.whole, moov.at, file.len() as u64).expect("sound");
     let bytes = |track: &MovieTrack| {
         let extents = track.samples.extents(0, u32::MAX);
@@ -65,7 +65,7 @@ fn index_last(file: &[u8], by_track: bool) -> Vec<u8> {
             }
             _ => {}
         };
-        index = track_rewritten(&find(&index, b"moov"), handler, &mut edit);
+        index = track_rewritten(&find(&index, *b"moov"), handler, &mut edit);
     }
     let mut out = ftyp.whole.to_vec();
     put_box(
@@ -100,7 +100,7 @@ async fn names(delivery: &Delivery, stream: &str) -> Vec<String> {
 /// The samples of each track of a segment, by its own reader.
 fn samples(init: &[u8], segment: &[u8]) -> Vec<Vec<Vec<u8>>> {
     let file = [init, segment].concat();
-    let (moov, moof) = (find(&file, b"moov"), find(&file, b"moof"));
+    let (moov, moof) = (find(&file, *b"moov"), find(&file, *b"moof"));
     let mut movie = Movie::parse(moov.whole, moov.at, file.len() as u64).expect("a section");
     movie.add_fragment(moof.whole, moof.at, file.len() as u64).expect("a fragment");
     let tracks = movie.video.iter().chain(&movie.audio);

@@ -9,8 +9,9 @@
 //! * Where more does (one track alone of an interleaved file; a file that is not interleaved), `mdat` is the ranges with
 //!   samples, in the order of the file.
 //! * Where these are so short that sending each costs more than copying all ([`RANGE_MIN`]), where there would be too many runs
-//!   ([`RUNS_MAX`], [`RUN_BYTES`]), and where a track does not lie in the file in the order in which it is decoded, `mdat` is one track after the
-//!   other, and is copied. (Chromium takes the runs of a track in the order of their data, not in that of the boxes.)
+//!   ([`RUNS_MAX`], [`RUN_BYTES`]), and where a track does not lie in the file in the order in which it is decoded, `mdat` is
+//!   one track after the other, and is copied. (Chromium takes the runs of a track in the order of their data, not in that of
+//!   the boxes.)
 
 use super::super::mp4::{Extent, SampleRun};
 use super::fragment::TrackRun;
@@ -116,9 +117,10 @@ fn placed(runs: &[SampleRun], ranges: &[Extent]) -> Vec<TrackRun> {
     for SampleRun { count, extent } in runs {
         let after = ranges.partition_point(|range| range.offset <= extent.offset);
         let range = after.checked_sub(1).and_then(|place| ranges.get(place).zip(begins.get(place)));
+        // Samples without bytes are anywhere.
+        let range = range.filter(|_| extent.len > 0);
         let at = range.map_or(0, |(range, begin)| begin + (extent.offset - range.offset));
         match placed.last_mut() {
-            // Samples without bytes are anywhere.
             Some(last) if at == end || extent.len == 0 => last.count += *count as usize,
             _ => placed.push(TrackRun { count: *count as usize, at: at as usize }),
         }

@@ -58,10 +58,13 @@ fn file(len: u64) -> Arc<FetchedFile> {
 
 /// What arrives of these ranges, and how sending ended.
 async fn sent(file: &Arc<FetchedFile>, ranges: &[Range<u64>]) -> (Vec<u8>, io::Result<()>) {
+    sent_of(&FileRanges::new(Arc::clone(file) as Arc<dyn SentFile>, ranges.to_vec())).await
+}
+
+async fn sent_of(all: &FileRanges) -> (Vec<u8>, io::Result<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
     let (stream, _) = listener.accept().await.expect("a connection");
-    let all = FileRanges::new(Arc::clone(file) as Arc<dyn SentFile>, ranges.to_vec());
     let send = async move { all.send(&stream, &mut Pace::default()).await };
     let mut bytes = Vec::new();
     let (sent, _) = tokio::join!(send, peer.read_to_end(&mut bytes));
@@ -101,6 +104,19 @@ async fn ranges_near_by_are_looked_for_together() {
     let (_, ended) = sent(&file, &ranges).await;
     ended.expect("sent");
     assert!(file.fetched.lock().len() <= 3, "{:?}", file.fetched.lock());
+}
+
+#[tokio::test]
+async fn what_was_seen_long_ago_is_asked_for_again() {
+    let file = file(1000);
+    let mut all = FileRanges::new(Arc::clone(&file) as Arc<dyn SentFile>, vec![0..500, 500..1000]);
+    let long_ago = Instant::now().checked_sub(2 * FRESH).expect("the machine has run that long");
+    for (seen, fetched) in [(Instant::now(), 1), (long_ago, 2)] {
+        all.seen = seen;
+        let (bytes, ended) = sent_of(&all).await;
+        ended.expect("sent");
+        assert_eq!((bytes.len(), file.fetched.lock().len()), (1000, fetched));
+    }
 }
 
 #[tokio::test]

@@ -250,3 +250,54 @@ fn transposed(mut block: [u8x16; LANES]) -> [u8x16; LANES] {
     }
     block
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use pulp::Scalar;
+
+    use super::*;
+
+    /// The weighted sum of samples, as [`weighted`] has it.
+    fn sum(samples: impl Iterator<Item = u8>, weights: &[i16]) -> u8 {
+        let sum = samples
+            .zip(weights)
+            .fold(START, |sum, (sample, weight)| sum.wrapping_add(i16::from(sample).wrapping_mul(*weight)));
+        ((sum >> SHIFT) + GREY).clamp(0, 255) as u8
+    }
+
+    /// The same picture, sample by sample.
+    fn plainly([across, down]: [&Kernel; 2], source: Rows<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (first, weights) in down.windows() {
+            let rows: Vec<&[u8]> = (first..first + weights.len()).map(|y| source.row(y)).collect();
+            let row: Vec<u8> =
+                (0..source.width).map(|x| sum(rows.iter().map(|row| row[x]), weights)).collect();
+            out.extend(across.windows().map(|(first, weights)| sum(row[first..].iter().copied(), weights)));
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn vectors_sum_as_numbers_do_on_every_processor(
+            [width, height, to_width, to_height] in prop::array::uniform4(1..70_usize),
+            pad in 0..20_usize,
+            samples in prop::collection::vec(any::<u8>(), 90 * 70),
+        ) {
+            let stride = width + pad;
+            let source = Rows { samples: &samples[..stride * height], stride, width, height };
+            let kernels = [Kernel::new(width, to_width), Kernel::new(height, to_height)];
+            let kernels = [&kernels[0], &kernels[1]];
+            let expected = plainly(kernels, source);
+            for is_scalar in [true, false] {
+                let (mut buffers, mut out) = (PlaneScaler::default(), vec![0; to_width * to_height]);
+                let buffers = &mut buffers;
+                let scaling =
+                    Scaling { kernels, buffers, source, out: &mut out, stride: to_width, width: to_width };
+                if is_scalar { scaling.with_simd(Scalar) } else { Arch::new().dispatch(scaling) }
+                prop_assert_eq!(&out, &expected);
+            }
+        }
+    }
+}

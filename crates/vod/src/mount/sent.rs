@@ -49,10 +49,15 @@ impl Mount {
     /// recording's file cannot be sent, and is to be [read](Self::read).
     pub async fn prepare(&self, recording: &Arc<Recording>, range: Range<u64>) -> Result<bool, VodFault> {
         self.ask();
-        if recording.file.can_be_sent() != Some(false) && !self.is_at_hand(recording, &range) {
+        if recording.file.can_be_sent().is_none() {
+            // Whether it can be sent is found out first: what is read here would be read again.
+            self.fetch(recording, range.start..range.start).await?;
+        }
+        let can_be_sent = recording.file.can_be_sent() == Some(true);
+        if can_be_sent && !self.is_at_hand(recording, &range) {
             self.fetch(recording, range).await?;
         }
-        Ok(recording.file.can_be_sent() == Some(true))
+        Ok(can_be_sent)
     }
 
     /// Reads extents, one after the other.

@@ -242,6 +242,22 @@ fn a_track_that_is_not_in_order_in_its_file_is_put_in_order() {
 }
 
 #[test]
+fn samples_without_bytes_are_not_beyond_the_end() {
+    let placing = Placing::of(&[vec![run(1, 1000, 9000)], vec![run(1, 10_001, 0)]]);
+    assert_eq!(placing.runs[1], [TrackRun { count: 1, at: 0 }]);
+}
+
+#[test]
+fn heads_of_runs_are_little_beside_what_they_are_for() {
+    let counts = |picture, sound| {
+        Placing::of(&in_turns(picture, sound, 0, 150)).runs.iter().map(Vec::len).collect::<Vec<_>>()
+    };
+    // 300 runs are 6000 bytes: of 200 kB, and of 55 kB.
+    assert_eq!(counts(1200, 140), [150, 150]);
+    assert_eq!(counts(250, 120), [1, 1]);
+}
+
+#[test]
 fn a_head_has_a_bound() {
     let tracks = in_turns(40_000, 40_000, 0, RUNS_MAX as u64);
     let placing = Placing::of(&tracks);
