@@ -274,6 +274,16 @@ impl SampleTable {
     /// The first sample with a media time of `media_time` or later. Only right if decode order is presentation order.
     pub fn first_at(&self, media_time: i64) -> u32 {
         let (mut low, mut high) = (0, self.count);
+        if !self.has_compositions() {
+            // Within a run of equal durations the place can be computed.
+            let Ok(time) = u64::try_from(media_time) else { return 0 };
+            let after = self.times.partition_point(|run| run.start < time);
+            let Some(run) = after.checked_sub(1).and_then(|place| self.times.get(place)) else { return 0 };
+            let next = self.times.get(after).map_or(self.count, |run| run.first);
+            let lasts = u64::from(run.duration);
+            let within = if lasts > 0 { (time - run.start).div_ceil(lasts) } else { u64::MAX };
+            return u32::try_from(within).map_or(next, |within| run.first.saturating_add(within).min(next));
+        }
         while low < high {
             let middle = low + (high - low) / 2;
             if self.media_time(middle) < media_time { low = middle + 1 } else { high = middle }

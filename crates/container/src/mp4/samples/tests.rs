@@ -53,6 +53,12 @@ proptest! {
             time += u64::from(sample.duration);
         }
         prop_assert_eq!(samples.end(), time);
+        if in_order {
+            for time in starts.iter().flat_map(|start| [start.saturating_sub(1), *start, start + 1]).chain([0, end, end + 9]) {
+                let first = starts.iter().take_while(|start| **start < time).count();
+                prop_assert_eq!(samples.first_at(time as i64), first as u32, "at {}", time);
+            }
+        }
         for from in [0, list.len() as u32 / 3] {
             let info = |index| SampleInfo {
                 size: samples.size(index),
