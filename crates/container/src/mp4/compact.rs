@@ -11,6 +11,11 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
+    /// Makes room for so many.
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.short.reserve_exact(count);
+    }
+
     pub(super) fn push(&mut self, size: u32) {
         let short = u16::try_from(size).ok().filter(|short| *short < u16::MAX);
         if short.is_none() {
@@ -50,9 +55,11 @@ pub(super) struct Compositions {
 }
 
 impl Compositions {
-    pub(super) fn push(&mut self, composition: i32) {
+    /// Adds `more` samples with the same offset.
+    pub(super) fn push(&mut self, composition: i32, more: u32) {
         let count = self.count as usize;
-        self.count += 1;
+        self.count += more;
+        let all = self.count as usize;
         if self.is_empty() {
             if composition == 0 {
                 return;
@@ -66,7 +73,7 @@ impl Compositions {
                 Some(self.values.len() - 1)
             });
             if let Some(place) = place.and_then(|place| u8::try_from(place).ok()) {
-                self.which.push(place);
+                self.which.resize(all, place);
                 return;
             }
             let values = &self.values;
@@ -74,7 +81,7 @@ impl Compositions {
             self.wide = self.which.iter().map(value).collect();
             self.which = Vec::new();
         }
-        self.wide.push(composition);
+        self.wide.resize(all, composition);
     }
 
     /// Whether all are zero.
@@ -123,6 +130,12 @@ pub(super) struct PackedChunks {
 impl PackedChunks {
     /// Most samples of one entry; a longer chunk takes several.
     const SAMPLES_MAX: u8 = u8::MAX;
+
+    /// Makes room for so many chunks.
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.counts.reserve_exact(count);
+        self.offsets.reserve_exact(count);
+    }
 
     /// Adds a sample that follows the last one directly in the file. `false` if it has to begin a new chunk.
     pub(super) fn extend(&mut self) -> bool {

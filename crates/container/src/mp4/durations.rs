@@ -24,14 +24,20 @@ impl<'a> Durations<'a> {
         Ok(Self { rest, left: 0, duration: 0, late: 0 })
     }
 
-    /// The duration of the next sample.
-    pub(super) fn next(&mut self) -> u32 {
+    /// The duration of the next samples, and how many have it, at least one.
+    pub(super) fn peek(&mut self) -> (u32, u32) {
         while self.left == 0 {
-            let (Some(count), Some(said)) = (self.rest.u32(), self.rest.u32()) else { return self.duration };
+            let (Some(count), Some(said)) = (self.rest.u32(), self.rest.u32()) else {
+                return (self.duration, u32::MAX);
+            };
             self.begin(count, said);
         }
-        self.left -= 1;
-        self.duration
+        (self.duration, self.left)
+    }
+
+    /// Goes on to the duration after the next `count` samples, which all have the [next one](Self::peek).
+    pub(super) const fn skip(&mut self, count: u32) {
+        self.left = self.left.saturating_sub(count);
     }
 
     fn begin(&mut self, count: u32, said: u32) {
@@ -66,7 +72,12 @@ mod tests {
         });
         let stts = Boxes::new(&out, 0).next().expect("a box").expect("sound");
         let mut durations = Durations::new(&stts).expect("entries");
-        (0..count).map(|_| durations.next()).collect()
+        let mut next = || {
+            let (duration, _) = durations.peek();
+            durations.skip(1);
+            duration
+        };
+        (0..count).map(|_| next()).collect()
     }
 
     #[test]

@@ -96,26 +96,43 @@ impl TimeRun {
 impl SampleTable {
     /// Appends the next sample. For samples that a file claims to have, ask a [`SampleBudget`] first.
     pub fn push(&mut self, sample: Sample) {
-        let index = self.count;
-        if self.times.last().is_none_or(|run| !run.goes_on(index, self.end, sample.duration)) {
-            self.times.push(TimeRun { first: index, start: self.end, duration: sample.duration });
+        let Sample { offset, size, duration, composition, sync } = sample;
+        self.push_place(offset, size);
+        self.push_alike(1, duration, composition, sync);
+    }
+
+    /// Appends where the next sample is. All else of it follows with [`Self::push_alike`].
+    pub(super) fn push_place(&mut self, offset: u64, size: u32) {
+        if self.next != Some(offset) || !self.chunks.extend() {
+            self.chunks.begin(offset);
         }
-        self.compositions.push(sample.composition);
-        if !sample.sync && self.syncs.is_none() {
+        self.sizes.push(size);
+        self.next = offset.checked_add(u64::from(size));
+    }
+
+    /// Appends what `count` samples have in common whose places are there.
+    pub(super) fn push_alike(&mut self, count: u32, duration: u32, composition: i32, sync: bool) {
+        let index = self.count;
+        if self.times.last().is_none_or(|run| !run.goes_on(index, self.end, duration)) {
+            self.times.push(TimeRun { first: index, start: self.end, duration });
+        }
+        self.compositions.push(composition, count);
+        if !sync && self.syncs.is_none() {
             self.syncs = Some((0..index).collect());
         }
         if let Some(syncs) = &mut self.syncs
-            && sample.sync
+            && sync
         {
-            syncs.push(index);
+            syncs.extend(index..index + count);
         }
-        if self.next != Some(sample.offset) || !self.chunks.extend() {
-            self.chunks.begin(sample.offset);
-        }
-        self.sizes.push(sample.size);
-        self.next = sample.offset.checked_add(u64::from(sample.size));
-        self.end += u64::from(sample.duration);
-        self.count += 1;
+        self.end += u64::from(duration) * u64::from(count);
+        self.count += count;
+    }
+
+    /// Makes room for so many samples and chunks.
+    pub(super) fn reserve(&mut self, samples: usize, chunks: usize) {
+        self.sizes.reserve(samples);
+        self.chunks.reserve(chunks);
     }
 
     /// Says when the next sample is decoded, if not when the last one ends: the last one then lasts longer, or less long.

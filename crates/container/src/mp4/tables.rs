@@ -10,7 +10,7 @@ use super::super::isobmff::{BoxFault, BoxReader, BoxRef};
 use super::UNFINISHED;
 use super::descriptions::{self, PlayedDescription};
 use super::durations::Durations;
-use super::samples::{Sample, SampleBudget, SampleTable};
+use super::samples::{SampleBudget, SampleTable};
 
 /// Composition offsets beyond this are no times (as ffmpeg has it): the table is left out.
 const COMPOSITION_MAX: u32 = 1 << 28;
@@ -68,7 +68,7 @@ pub(super) fn read_samples(
     played: Option<&PlayedDescription>,
     has_syncs: bool,
 ) -> Result<TrackSamples, BoxFault> {
-    let mut sizes = SampleSizes::new(stbl)?;
+    let sizes = SampleSizes::new(stbl)?;
     let mut out = TrackSamples::default();
     if sizes.count == 0 {
         return Ok(out);
@@ -76,58 +76,45 @@ pub(super) fn read_samples(
     if !budget.take(sizes.count) {
         return Err(sizes.table.fault("it says more samples than any recording has"));
     }
-    let mut durations = Durations::new(&stbl.need(*b"stts")?)?;
-    let mut compositions = match stbl.child(*b"ctts")? {
-        Some(found) => RunLengths::new(&found)?.filter(RunLengths::are_times),
-        None => None,
-    };
-    let syncs = stbl.child(*b"stss")?.filter(|_| has_syncs);
-    let mut syncs = syncs.map(|found| SampleNumbers::new(&found, sizes.count)).transpose()?;
-    let mut chunks = ChunkOffsets::new(stbl)?;
-    let mut next_sync = syncs.as_mut().and_then(SampleNumbers::next);
-    let mut is_skipped = false;
+    let mut tables = StblReader::new(sizes, stbl, has_syncs)?;
+    tables.reserve(&mut out.samples);
     let mut time = 0;
-    for number in 1..=sizes.count {
-        let mut place = || {
-            let size = sizes.next().ok_or(sizes.table.fault("it has fewer sizes than it says"))?;
-            let offset = chunks.next(size)?;
-            let is_inside = offset.checked_add(u64::from(size)).is_some_and(|end| end <= file_len);
-            if is_inside { Ok((offset, size)) } else { Err(chunks.offsets_box.fault(UNFINISHED)) }
-        };
-        let (offset, size) = match place() {
-            Ok(place) => place,
-            Err(damage) => {
-                out.damage = Some(damage);
+    while let (Some(alike), None) = (tables.peek(), &out.damage) {
+        let (mut placed, mut left_out) = (0, None);
+        while placed < alike.count && left_out.is_none() {
+            let (offset, size) = match tables.place(file_len) {
+                Ok(place) => place,
+                Err(damage) => {
+                    out.damage = Some(damage);
+                    break;
+                }
+            };
+            if played.is_some_and(|played| size == 0 || !played.has(tables.chunks.description)) {
+                left_out = Some(size);
                 break;
             }
-        };
-        let sync = match next_sync {
-            Some(next) if next <= number => {
-                let is = next == number;
-                while next_sync.is_some_and(|next| next <= number) {
-                    next_sync = syncs.as_mut().and_then(SampleNumbers::next);
-                }
-                is
-            }
-            Some(_) => false,
-            None => syncs.is_none(),
-        };
-        // If there are fewer entries than samples, the last one holds for the rest, as in players.
-        let duration = durations.next();
-        let composition = compositions.as_mut().map_or(0, |runs| runs.next().unwrap_or(runs.last) as i32);
-        if size == 0 && played.is_some() {
-            // No player takes a sample without bytes: the one before it lasts longer.
-            out.samples.resume_at(time + u64::from(duration));
-        } else if played.is_none_or(|played| played.has(chunks.description)) {
-            if is_skipped {
+            if placed == 0 && out.others > 0 {
                 out.samples.resume_at(time);
             }
-            out.samples.push(Sample { offset, size, duration, composition, sync });
-        } else {
-            out.others += 1;
+            out.samples.push_place(offset, size);
+            placed += 1;
         }
-        is_skipped = out.others > 0;
-        time += u64::from(duration);
+        let AlikeSamples { duration, composition, sync, .. } = alike;
+        if placed > 0 {
+            out.samples.push_alike(placed, duration, composition, sync);
+        }
+        time += u64::from(placed) * u64::from(duration);
+        tables.skip(placed);
+        if let Some(size) = left_out {
+            time += u64::from(duration);
+            tables.skip(1);
+            if size == 0 {
+                // No player takes a sample without bytes: the one before it lasts longer.
+                out.samples.resume_at(time);
+            } else {
+                out.others += 1;
+            }
+        }
     }
     if out.samples.sync_count() == 0 {
         out.has_no_syncs = out.samples.count() > 0;
@@ -135,6 +122,84 @@ pub(super) fn read_samples(
     }
     out.samples.shrink();
     Ok(out)
+}
+
+/// The tables of a track, read side by side.
+struct StblReader<'a> {
+    sizes: SampleSizes<'a>,
+    chunks: ChunkOffsets<'a>,
+    durations: Durations<'a>,
+    compositions: Option<RunLengths<'a>>,
+    syncs: Option<SampleNumbers<'a>>,
+    /// Number of the next sync sample; `None` after the last, and if every sample is one.
+    next_sync: Option<u32>,
+    /// Number of the next sample, counted from 1.
+    number: u32,
+}
+
+/// Samples that follow each other and differ in size and place alone.
+#[derive(Clone, Copy)]
+struct AlikeSamples {
+    count: u32,
+    duration: u32,
+    composition: i32,
+    sync: bool,
+}
+
+impl<'a> StblReader<'a> {
+    fn new(sizes: SampleSizes<'a>, stbl: &BoxRef<'a>, has_syncs: bool) -> Result<Self, BoxFault> {
+        let durations = Durations::new(&stbl.need(*b"stts")?)?;
+        let compositions = match stbl.child(*b"ctts")? {
+            Some(found) => RunLengths::new(&found)?.filter(RunLengths::are_times),
+            None => None,
+        };
+        let syncs = stbl.child(*b"stss")?.filter(|_| has_syncs);
+        let mut syncs = syncs.map(|found| SampleNumbers::new(&found, sizes.count)).transpose()?;
+        let chunks = ChunkOffsets::new(stbl)?;
+        let next_sync = syncs.as_mut().and_then(SampleNumbers::next);
+        Ok(Self { sizes, chunks, durations, compositions, syncs, next_sync, number: 1 })
+    }
+
+    /// Makes room for as many samples as the tables hold, whatever they claim.
+    fn reserve(&self, samples: &mut SampleTable) {
+        let sizes = (self.sizes.count as usize).min(self.sizes.rest.0.len() / 4);
+        samples.reserve(sizes, self.chunks.offsets.0.len() / 4);
+    }
+
+    /// The next samples, at least one; `None` after the last.
+    fn peek(&mut self) -> Option<AlikeSamples> {
+        let left = (self.sizes.count + 1).checked_sub(self.number).filter(|left| *left > 0)?;
+        let (sync, to_next) = match self.next_sync {
+            Some(next) if next <= self.number => (true, 1),
+            Some(next) => (false, next - self.number),
+            None => (self.syncs.is_none(), u32::MAX),
+        };
+        let (duration, lasting) = self.durations.peek();
+        let (composition, composed) = self.compositions.as_mut().map_or((0, u32::MAX), RunLengths::peek);
+        let count = left.min(to_next).min(lasting).min(composed);
+        Some(AlikeSamples { count, duration, composition: composition as i32, sync })
+    }
+
+    /// Position and size of the next sample, which must end within `file_len`.
+    fn place(&mut self, file_len: u64) -> Result<(u64, u32), BoxFault> {
+        let Self { sizes, chunks, .. } = self;
+        let size = sizes.next().ok_or(sizes.table.fault("it has fewer sizes than it says"))?;
+        let offset = chunks.next(size)?;
+        let is_inside = offset.checked_add(u64::from(size)).is_some_and(|end| end <= file_len);
+        if is_inside { Ok((offset, size)) } else { Err(chunks.offsets_box.fault(UNFINISHED)) }
+    }
+
+    /// Goes on behind `count` samples that have been placed: of those that are alike.
+    fn skip(&mut self, count: u32) {
+        self.durations.skip(count);
+        if let Some(compositions) = &mut self.compositions {
+            compositions.skip(count);
+        }
+        self.number += count;
+        while self.next_sync.is_some_and(|next| next < self.number) {
+            self.next_sync = self.syncs.as_mut().and_then(SampleNumbers::next);
+        }
+    }
 }
 
 /// Sizes of samples one by one: `stsz` (§8.7.3.2) or `stz2` (§8.7.3.3).
@@ -207,12 +272,20 @@ impl<'a> RunLengths<'a> {
         values.take(pairs.len().saturating_sub(2)).all(|value| value <= COMPOSITION_MAX)
     }
 
-    fn next(&mut self) -> Option<u32> {
+    /// The value of the next samples, and how many have it, at least one. After the last pair its value goes on.
+    fn peek(&mut self) -> (u32, u32) {
         while self.left == 0 {
-            (self.left, self.last) = (self.rest.u32()?, self.rest.u32()?);
+            let (Some(count), Some(value)) = (self.rest.u32(), self.rest.u32()) else {
+                return (self.last, u32::MAX);
+            };
+            (self.left, self.last) = (count, value);
         }
-        self.left -= 1;
-        Some(self.last)
+        (self.last, self.left)
+    }
+
+    /// Goes on to the value after the next `count` samples, which all have the [next one](Self::peek).
+    const fn skip(&mut self, count: u32) {
+        self.left = self.left.saturating_sub(count);
     }
 }
 
