@@ -2,7 +2,7 @@
 //!
 //! Halls fail, operators switch, strangers send nonsense, the log's reader stops, and every supervised task
 //! is ended by a panic, in an order that the seed decides. The viewers are the load test's players over HLS, RTMP and
-//! RTSP, a reader of DASH, and a follower that judges every playlist. Three minutes by default; `tests/chaos` does 20.
+//! RTSP, a reader of DASH, and a follower that judges every playlist. Two minutes by default; `tests/chaos` does 20.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -265,13 +265,13 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 #[test]
-#[ignore = "takes three minutes: tests/run"]
+#[ignore = "takes two minutes: tests/run"]
 fn chaos_stalls_no_viewer() {
     let minutes = setting("AMPHI_CHAOS_MINUTES");
     // The short form does the same each time.
     let by_chance = || minutes.map_or(1_795_728_590_278, |_| crate::air_log::now_ms() as u64);
     let seed = setting("AMPHI_CHAOS_SEED").unwrap_or_else(by_chance);
-    let minutes = minutes.unwrap_or(3);
+    let minutes = minutes.unwrap_or(2);
     println!("seed {seed}");
     let server = Server::demo();
     server.connect(OTHER, "PS-Amphi_B");
