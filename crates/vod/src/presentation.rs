@@ -38,6 +38,37 @@ impl Rendition {
     fn trimmed(&self, asked: Trim) -> Trim {
         if asked.is_whole() { self.trim } else { asked }
     }
+
+    /// What the multivariant playlist says of it.
+    fn stated(&self, asked: Trim) -> StatedRendition<'_> {
+        let Self { recording, kind, .. } = self;
+        StatedRendition {
+            movie: &recording.movie,
+            names: &recording.names,
+            rates: recording.rates_of(*kind),
+            trim: self.trimmed(asked),
+            kind: *kind,
+            sounds: recording.sounds(),
+        }
+    }
+
+    /// The same with sound as it is in the file; `None` where that is what it has anyway.
+    fn stated_in_file(&self, asked: Trim) -> Option<StatedRendition<'_>> {
+        let recording = &self.recording;
+        let all = recording.sounds_in_file()?;
+        let is_several = recording.movie.video.is_some() || all.len() > 1;
+        let (kind, sounds) = match self.kind {
+            TrackSelection::Picture => return None,
+            TrackSelection::Both if is_several => (self.kind, all),
+            TrackSelection::Both => (TrackSelection::InFile(0), all),
+            TrackSelection::Sound(index) | TrackSelection::InFile(index) => {
+                let kind = TrackSelection::InFile(index);
+                (kind, vec![all.into_iter().find(|sound| sound.kind == kind)?])
+            }
+        };
+        let rates = recording.rates_with(kind, &sounds);
+        Some(StatedRendition { rates, kind, sounds, ..self.stated(asked) })
+    }
 }
 
 impl Presentation {
@@ -75,17 +106,10 @@ impl Presentation {
             uri: names::text_playlist(&text.names, trim_of_text),
         };
         let subtitles: Vec<Subtitles> = texts.iter().map(subtitle).collect();
-        let variants: Vec<StatedRendition<'_>> = self
-            .renditions
-            .iter()
-            .map(|rendition| {
-                let Rendition { recording, kind, .. } = rendition;
-                let rates = recording.rates_of(*kind);
-                let (movie, names, trim) = (&recording.movie, &recording.names, rendition.trimmed(trim));
-                StatedRendition { movie, names, rates, trim, kind: *kind }
-            })
-            .collect();
-        multivariant(&variants, &subtitles).to_string()
+        let variants: Vec<StatedRendition<'_>> = self.renditions.iter().map(|it| it.stated(trim)).collect();
+        let in_file: Vec<Option<StatedRendition<'_>>> =
+            self.renditions.iter().map(|it| it.stated_in_file(trim)).collect();
+        multivariant(&variants, &in_file, &subtitles).to_string()
     }
 
     /// The DASH manifest; `trim` is what the viewer asked for.
