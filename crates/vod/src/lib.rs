@@ -93,4 +93,6 @@ mod damage_tests;
 #[cfg(test)]
 mod ffmpeg_tests;
 #[cfg(test)]
+mod in_file_tests;
+#[cfg(test)]
 mod tests;
