@@ -547,7 +547,7 @@ fn probed(file: &Path) -> String {
         .arg(file)
         .output()
         .expect("ffmpeg is installed");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    String::from_utf8_lossy(&output.stdout).trim().trim_end_matches(',').to_owned()
 }
 
 /// All of a set of the manifest, as a player fetches it.

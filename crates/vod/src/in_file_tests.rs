@@ -89,11 +89,11 @@ fn the_same_pictures_are_listed_again_with_ac3() {
     assert_eq!(
         text,
         "#EXTM3U\n\
-         #EXT-X-MEDIA:TYPE=AUDIO,URI=\"chunklist_k_t_f0.m3u8\",GROUP-ID=\"dolby0\",NAME=\"und 1\",DEFAULT=YES,\
-         AUTOSELECT=YES,CHANNELS=\"6\"\n\
          #EXT-X-STREAM-INF:BANDWIDTH=328158,AVERAGE-BANDWIDTH=306243,CODECS=\"avc1.640029,mp4a.40.2\",\
          RESOLUTION=1280x720,FRAME-RATE=15.000\n\
          chunklist_k_t.m3u8\n\
+         #EXT-X-MEDIA:TYPE=AUDIO,URI=\"chunklist_k_t_f0.m3u8\",GROUP-ID=\"dolby0\",NAME=\"und 1\",DEFAULT=YES,\
+         AUTOSELECT=YES,CHANNELS=\"6\"\n\
          #EXT-X-STREAM-INF:BANDWIDTH=584250,AVERAGE-BANDWIDTH=561788,CODECS=\"avc1.640029,ac-3\",\
          RESOLUTION=1280x720,FRAME-RATE=15.000,AUDIO=\"dolby0\"\n\
          chunklist_k_t_v.m3u8\n\

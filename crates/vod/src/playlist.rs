@@ -140,7 +140,9 @@ pub(super) fn multivariant(
     for ((group, rendition), bandwidth_bps) in all.zip(first.into_iter().chain(later)) {
         let has_group = rendition.has_group();
         if has_group {
-            playlist.renditions.extend(sound_group(rendition, &group));
+            // After all that players without such sound take.
+            let place = if rendition.is_in_file() { renditions.len() } else { 0 };
+            playlist.renditions.extend(sound_group(rendition, &group, place));
         }
         let group = has_group.then_some(group);
         playlist.variants.push(variant(rendition, bandwidth_bps, group, !subtitles.is_empty()));
@@ -155,12 +157,13 @@ pub(super) fn multivariant(
         channels: None,
         uri: Some(text.uri.clone()),
         is_default: false,
+        place: 0,
     };
     playlist.renditions.extend(subtitles.iter().zip(1..).map(text));
     playlist
 }
 
-fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeRendition> {
+fn sound_group(rendition: &StatedRendition<'_>, group: &str, place: usize) -> Vec<AlternativeRendition> {
     let sounds = rendition.sounds.iter().zip(sound_names(rendition.movie)).enumerate();
     let sound = sounds.map(|(index, (sound, name))| AlternativeRendition {
         kind: RenditionType::Audio,
@@ -170,6 +173,7 @@ fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeR
         channels: sound.channels.map(u64::from),
         uri: Some(rendition.names.playlist(sound.kind, rendition.trim)),
         is_default: index == 0,
+        place,
     });
     sound.collect()
 }
