@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use amphi_container::dash::{ChannelConfiguration, ContentType, Mpd, RepresentationFormat};
-use amphi_container::hls::{self, MultivariantPlaylist, ParsedPlaylist};
+use amphi_container::hls::{self, MultivariantPlaylist, ParsedPlaylist, VariantStream};
 use amphi_container::isobmff::{Boxes, put_box};
 use amphi_container::mp4::TrackMedia;
 use amphi_container::testing::{edit_list, moov, put, track_rewritten};
@@ -89,11 +89,13 @@ fn the_same_pictures_are_listed_again_with_ac3() {
     assert_eq!(
         text,
         "#EXTM3U\n\
-         #EXT-X-STREAM-INF:BANDWIDTH=328158,AVERAGE-BANDWIDTH=306243,CODECS=\"avc1.640029,mp4a.40.2\",\
-         RESOLUTION=1280x720,FRAME-RATE=15.000\n\
-         chunklist_k_t.m3u8\n\
+         #EXT-X-MEDIA:TYPE=AUDIO,URI=\"chunklist_k_t_a0.m3u8\",GROUP-ID=\"sound0\",NAME=\"und 1\",DEFAULT=YES,\
+         AUTOSELECT=YES,CHANNELS=\"2\"\n\
          #EXT-X-MEDIA:TYPE=AUDIO,URI=\"chunklist_k_t_f0.m3u8\",GROUP-ID=\"dolby0\",NAME=\"und 1\",DEFAULT=YES,\
          AUTOSELECT=YES,CHANNELS=\"6\"\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=328158,AVERAGE-BANDWIDTH=306243,CODECS=\"avc1.640029,mp4a.40.2\",\
+         RESOLUTION=1280x720,FRAME-RATE=15.000,AUDIO=\"sound0\"\n\
+         chunklist_k_t_v.m3u8\n\
          #EXT-X-STREAM-INF:BANDWIDTH=584250,AVERAGE-BANDWIDTH=561788,CODECS=\"avc1.640029,ac-3\",\
          RESOLUTION=1280x720,FRAME-RATE=15.000,AUDIO=\"dolby0\"\n\
          chunklist_k_t_v.m3u8\n\
@@ -108,8 +110,11 @@ fn the_same_pictures_are_listed_again_with_ac3() {
 fn what_comes_first_is_as_it_is_without_it() {
     let (with, without) = (film(*b"ac-3", DAC3, SIZE), film(*b"ac-3", &[0; 3], SIZE));
     let (with, without) = (playlist(&presentation(with)), playlist(&presentation(without)));
-    assert_eq!(without.1.variants, with.1.variants[..1]);
-    assert_eq!((without.1.renditions.len(), &without.1.i_frames), (0, &with.1.i_frames));
+    assert_eq!((with.1.variants.len(), without.1.variants.len(), without.1.renditions.len()), (2, 1, 0));
+    // But that its sound is apart.
+    let of_group = with.1.variants[0].clone();
+    let together = VariantStream { uri: "chunklist_k_t.m3u8".to_owned(), audio: None, ..of_group };
+    assert_eq!((&without.1.variants[0], &without.1.i_frames), (&together, &with.1.i_frames));
 }
 
 #[test]
@@ -291,8 +296,8 @@ fn renditions_of_a_playlist_each_have_theirs() {
     assert_eq!(
         said,
         [
-            ("chunklist_k_t.m3u8", None),
-            ("chunklist_k_t.m3u8", None),
+            ("chunklist_k_t_v.m3u8", Some("sound0")),
+            ("chunklist_k_t_v.m3u8", Some("sound1")),
             ("chunklist_k_t_v.m3u8", None),
             ("chunklist_k_t_a0.m3u8", None),
             ("chunklist_k_t_v.m3u8", Some("dolby0")),
@@ -305,6 +310,31 @@ fn renditions_of_a_playlist_each_have_theirs() {
     stated.sort_unstable();
     stated.dedup();
     assert_eq!(stated.len(), 7, "{text}");
+}
+
+#[test]
+fn all_renditions_have_groups_if_one_has() {
+    let mut played = presentation(film(*b"ac-3", DAC3, SIZE));
+    let (moov, at, len) = moov();
+    let plain = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    let mut silent = plain.clone();
+    silent.audio.clear();
+    for movie in [plain, silent] {
+        played.renditions.extend(presentation(movie).renditions);
+    }
+    let (text, read) = playlist(&played);
+    let said: Vec<_> = read.variants.iter().map(|it| (&*it.uri, it.audio.as_deref())).collect();
+    let apart = "chunklist_k_t_v.m3u8";
+    let expected = [
+        (apart, Some("sound0")),
+        (apart, Some("sound1")),
+        ("chunklist_k_t.m3u8", None),
+        (apart, Some("dolby0")),
+    ];
+    assert_eq!(said, expected, "{text}");
+    // Without it, each has its sound beside its pictures.
+    played.renditions.remove(0);
+    assert!(!playlist(&played).0.contains("EXT-X-MEDIA"));
 }
 
 #[test]

@@ -39,10 +39,10 @@ impl StatedRendition<'_> {
         self.sounds.iter().any(|sound| matches!(sound.kind, TrackSelection::InFile(_)))
     }
 
-    /// Whether its sound is a group. Sound that is as it is in the file is never in segments of pictures.
-    fn has_group(&self) -> bool {
-        let is_apart = self.is_in_file() && self.movie.video.is_some();
-        self.kind == TrackSelection::Both && (is_apart || self.sounds.len() > 1)
+    /// Whether its sound is a group: if there are several, or if `all` sound is apart from pictures.
+    fn has_group(&self, all: bool) -> bool {
+        let is_alone = self.sounds.len() < 2 && !(all && self.movie.video.is_some());
+        self.kind == TrackSelection::Both && !self.sounds.is_empty() && !is_alone
     }
 }
 
@@ -118,7 +118,7 @@ fn codecs(rendition: &StatedRendition<'_>) -> Vec<String> {
 
 /// The multivariant playlist (§4.3.4): renditions in their order, then those `in_file` that have the same pictures with sound
 /// as it is in the file, where there is such sound; I-frame playlists for those with pictures, sound tracks as a group if there
-/// are several.
+/// are several, or sound of the file.
 pub(super) fn multivariant(
     renditions: &[StatedRendition<'_>],
     in_file: &[Option<StatedRendition<'_>>],
@@ -131,6 +131,9 @@ pub(super) fn multivariant(
     };
     let first = bandwidths(&renditions.iter().map(load).collect::<Vec<_>>());
     let later = bandwidths_beside(&first, &in_file.iter().flatten().map(load).collect::<Vec<_>>());
+    // Players that choose between groups want all sound in some: shaka never knows how long the recording is, ExoPlayer takes
+    // pictures to have no sound.
+    let is_apart = in_file.iter().flatten().any(|it| it.has_group(true));
     let named = |name: &'static str| move |(index, it)| (format!("{name}{index}"), it);
     let in_file = in_file.iter().enumerate().filter_map(|(index, it)| Some((index, it.as_ref()?)));
     let all = renditions.iter().enumerate().map(named("sound")).chain(in_file.map(named("dolby")));
@@ -138,11 +141,9 @@ pub(super) fn multivariant(
     let mut playlist =
         MultivariantPlaylist { has_independent_segments: true, ..MultivariantPlaylist::default() };
     for ((group, rendition), bandwidth_bps) in all.zip(first.into_iter().chain(later)) {
-        let has_group = rendition.has_group();
+        let has_group = rendition.has_group(is_apart);
         if has_group {
-            // After all that players without such sound take.
-            let place = if rendition.is_in_file() { renditions.len() } else { 0 };
-            playlist.renditions.extend(sound_group(rendition, &group, place));
+            playlist.renditions.extend(sound_group(rendition, &group));
         }
         let group = has_group.then_some(group);
         playlist.variants.push(variant(rendition, bandwidth_bps, group, !subtitles.is_empty()));
@@ -157,13 +158,12 @@ pub(super) fn multivariant(
         channels: None,
         uri: Some(text.uri.clone()),
         is_default: false,
-        place: 0,
     };
     playlist.renditions.extend(subtitles.iter().zip(1..).map(text));
     playlist
 }
 
-fn sound_group(rendition: &StatedRendition<'_>, group: &str, place: usize) -> Vec<AlternativeRendition> {
+fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeRendition> {
     let sounds = rendition.sounds.iter().zip(sound_names(rendition.movie)).enumerate();
     let sound = sounds.map(|(index, (sound, name))| AlternativeRendition {
         kind: RenditionType::Audio,
@@ -173,7 +173,6 @@ fn sound_group(rendition: &StatedRendition<'_>, group: &str, place: usize) -> Ve
         channels: sound.channels.map(u64::from),
         uri: Some(rendition.names.playlist(sound.kind, rendition.trim)),
         is_default: index == 0,
-        place,
     });
     sound.collect()
 }

@@ -81,8 +81,6 @@ pub struct AlternativeRendition {
     pub uri: Option<String>,
     /// DEFAULT: played unless the viewer chooses another.
     pub is_default: bool,
-    /// How many of the variants are listed before it: ffmpeg takes what is listed first.
-    pub place: usize,
 }
 
 impl MultivariantPlaylist {
@@ -103,7 +101,7 @@ impl MultivariantPlaylist {
             let (name, list) = tag(text_of_line);
             match name {
                 "#EXT-X-INDEPENDENT-SEGMENTS" => playlist.has_independent_segments = true,
-                "#EXT-X-MEDIA" => playlist.renditions.extend(rendition(list, playlist.variants.len())),
+                "#EXT-X-MEDIA" => playlist.renditions.extend(rendition(list)),
                 "#EXT-X-STREAM-INF" => {
                     let found = stream(list).ok_or(fault("it has no BANDWIDTH (§4.3.4.2)"))?;
                     variant = Some(found);
@@ -145,7 +143,7 @@ fn i_frames(list: &str) -> Option<IFrameStream> {
 }
 
 /// `None` for video renditions and closed captions.
-fn rendition(list: &str, place: usize) -> Option<AlternativeRendition> {
+fn rendition(list: &str) -> Option<AlternativeRendition> {
     Some(AlternativeRendition {
         kind: match attribute(list, "TYPE")? {
             "AUDIO" => RenditionType::Audio,
@@ -158,7 +156,6 @@ fn rendition(list: &str, place: usize) -> Option<AlternativeRendition> {
         channels: number(list, "CHANNELS"),
         uri: text(list, "URI"),
         is_default: attribute(list, "DEFAULT") == Some("YES"),
-        place,
     })
 }
 
@@ -166,13 +163,8 @@ fn rendition(list: &str, place: usize) -> Option<AlternativeRendition> {
 impl Display for MultivariantPlaylist {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         writeln!(out, "#EXTM3U")?;
-        let at = |place: usize| self.renditions.iter().filter(move |it| it.place == place);
-        for (place, variant) in self.variants.iter().enumerate() {
-            at(place).try_for_each(|rendition| rendition.fmt(out))?;
-            variant.fmt(out)?;
-        }
-        let count = self.variants.len();
-        self.renditions.iter().filter(|it| it.place >= count).try_for_each(|rendition| rendition.fmt(out))?;
+        self.renditions.iter().try_for_each(|rendition| rendition.fmt(out))?;
+        self.variants.iter().try_for_each(|variant| variant.fmt(out))?;
         self.i_frames.iter().try_for_each(|stream| stream.fmt(out))?;
         if self.has_independent_segments {
             writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;

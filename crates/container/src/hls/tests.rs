@@ -75,7 +75,6 @@ fn a_multivariant_playlist_is_read_as_it_was_written() {
         channels: (kind == RenditionType::Audio).then_some(2),
         uri: Some(format!("{name}.m3u8")),
         is_default,
-        place: 0,
     };
     let codecs = vec!["avc1.64001F".to_owned(), "mp4a.40.2".to_owned()];
     let playlist = MultivariantPlaylist {
@@ -105,22 +104,6 @@ fn a_multivariant_playlist_is_read_as_it_was_written() {
     assert_eq!(multivariant(&text), playlist, "{text}");
     let other = hls_m3u8::MasterPlaylist::try_from(&*text).expect("a strict reader takes it");
     assert_eq!(other.to_string(), text, "and would have written the same");
-    let mut later = playlist;
-    later.variants.push(VariantStream {
-        bandwidth_bps: 9,
-        uri: "low.m3u8".to_owned(),
-        ..VariantStream::default()
-    });
-    later.renditions[1].place = 1;
-    let text = later.to_string();
-    assert!(
-        text.find("high.m3u8") < text.find("de, ch") && text.find("de, ch") < text.find("low.m3u8"),
-        "{text}"
-    );
-    let read = multivariant(&text);
-    assert_eq!(read.renditions, later.renditions, "{text}");
-    later.renditions[1].place = 7;
-    assert_eq!(multivariant(&later.to_string()).renditions[1].place, 2, "at the end");
 }
 
 #[test]
