@@ -133,7 +133,7 @@ pub(super) fn multivariant(
     let later = bandwidths_beside(&first, &in_file.iter().flatten().map(load).collect::<Vec<_>>());
     // Players that choose between groups want all sound in some: shaka never knows how long the recording is, ExoPlayer takes
     // pictures to have no sound.
-    let is_apart = in_file.iter().flatten().any(|it| it.has_group(true));
+    let is_apart = in_file.iter().any(Option::is_some);
     let named = |name: &'static str| move |(index, it)| (format!("{name}{index}"), it);
     let in_file = in_file.iter().enumerate().filter_map(|(index, it)| Some((index, it.as_ref()?)));
     let all = renditions.iter().enumerate().map(named("sound")).chain(in_file.map(named("dolby")));

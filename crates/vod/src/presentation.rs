@@ -52,22 +52,13 @@ impl Rendition {
         }
     }
 
-    /// The same with sound as it is in the file; `None` where that is what it has anyway.
+    /// The same with sound as it is in the file; `None` where there is none, or no picture beside it: hlsdemux2 of GStreamer
+    /// changes from AAC to AC-3 for its bit rate and then stops.
     fn stated_in_file(&self, asked: Trim) -> Option<StatedRendition<'_>> {
-        let recording = &self.recording;
-        let all = recording.sounds_in_file()?;
-        let is_several = recording.movie.video.is_some() || all.len() > 1;
-        let (kind, sounds) = match self.kind {
-            TrackSelection::Picture => return None,
-            TrackSelection::Both if is_several => (self.kind, all),
-            TrackSelection::Both => (TrackSelection::InFile(0), all),
-            TrackSelection::Sound(index) | TrackSelection::InFile(index) => {
-                let kind = TrackSelection::InFile(index);
-                (kind, vec![all.into_iter().find(|sound| sound.kind == kind)?])
-            }
-        };
-        let rates = recording.rates_with(kind, &sounds);
-        Some(StatedRendition { rates, kind, sounds, ..self.stated(asked) })
+        let sounds = self.recording.sounds_in_file()?;
+        let is_both = self.kind == TrackSelection::Both && self.recording.movie.video.is_some();
+        let rates = self.recording.rates_with(&sounds);
+        is_both.then(|| StatedRendition { rates, sounds, ..self.stated(asked) })
     }
 }
 

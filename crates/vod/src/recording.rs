@@ -214,11 +214,10 @@ impl Recording {
         if kind == TrackSelection::Both { self.rates } else { playlist::rates(&self.movie, &self.cuts, kind) }
     }
 
-    /// Peak and average bit rate of `kind` with any of these sounds (RFC 8216 §4.3.4.2).
-    pub(super) fn rates_with(&self, kind: TrackSelection, sounds: &[StatedSound<'_>]) -> BitRates {
-        let is_led = self.movie.video.is_some() && !kind.is_sound();
+    /// Peak and average bit rate of the picture with any of these sounds (RFC 8216 §4.3.4.2).
+    pub(super) fn rates_with(&self, sounds: &[StatedSound<'_>]) -> BitRates {
         let with =
-            |sound: &StatedSound<'_>| playlist::rates_of(&self.movie, &self.cuts, is_led, Some(sound.track));
+            |sound: &StatedSound<'_>| playlist::rates_of(&self.movie, &self.cuts, true, Some(sound.track));
         sounds.iter().map(with).fold(BitRates::default(), |most, it| BitRates {
             peak_bps: most.peak_bps.max(it.peak_bps),
             average_bps: most.average_bps.max(it.average_bps),
