@@ -120,7 +120,7 @@ def describe():
     c("h264_ac3_wrong", edited(lambda film: entry_of(film, "soun", None, with_wrong_dac3), sound="ac3"),
       "AC-3 whose dac3 says another bit rate: AAC alone", sounds=(RECODED,), reference=base(sound="ac3"), look=_is_not_passed)
     c("ac3_alone", copied(None, "ac3"), "AC-3 alone: as it is over DASH", picture=False, sounds=(RECODED,),
-      look=lambda amphi, name: is_passed(amphi, name, ("dash",)), browser=True)
+      look=lambda amphi, name: is_passed(amphi, name, ("dash",)))
     c("h264_mp3.mov", copied(sound="mp3", form="mov"), "H.264 and MP3 in QuickTime (.mp3)", sounds=(RECODED,))
     c("h264_alac.mov", copied(sound="alac", form="mov"), "H.264 and ALAC in QuickTime", sounds=(RECODED,))
     c("h264_mp3_frag", in_fragments(Fragments(), sound="mp3"), "H.264 and MP3 in fragments", sounds=(RECODED,), reference=base(sound="mp3"))
