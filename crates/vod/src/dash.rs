@@ -40,12 +40,12 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
         let sounds = || labels.iter().zip(0..);
         let for_all = sounds().zip(&movie.audio).map(|((label, index), track)| {
             let channels = channels_of(track).filter(|count| *count > 0).map(ChannelConfiguration::Count);
-            sound_set(*heard, (TrackSelection::Sound(index), track), label, channels)
+            sound_set(*heard, (TrackSelection::Sound(index), track), label.as_deref(), channels)
         });
         let for_some = sounds().filter_map(|(label, index)| {
             let (track, dolby) = heard.recording.sound_in_file(index)?;
             let places = Some(ChannelConfiguration::Places(dolby.places));
-            let set = sound_set(*heard, (TrackSelection::InFile(index), track), label, places);
+            let set = sound_set(*heard, (TrackSelection::InFile(index), track), label.as_deref(), places);
             // Where a player takes both, the one that all take is the default.
             Some(AdaptationSet { selection_priority: Some(0), ..set })
         });
@@ -102,14 +102,14 @@ fn picture_set(renditions: &[ShownRendition<'_>]) -> Option<AdaptationSet> {
 fn sound_set(
     heard: ShownRendition<'_>,
     (kind, track): (TrackSelection, &Track),
-    label: &Option<String>,
+    label: Option<&str>,
     channels: Option<ChannelConfiguration>,
 ) -> AdaptationSet {
     AdaptationSet {
         id: 0,
         content: ContentType::Audio,
         language: Some(language(track).unwrap_or_else(|| track.language.clone())),
-        label: label.clone(),
+        label: label.map(str::to_owned),
         selection_priority: None,
         segment_alignment: false,
         representations: vec![sound(heard, (kind, track), channels)],

@@ -145,6 +145,23 @@ fn a_box_that_is_wrong_is_not_passed_on() {
 }
 
 #[test]
+fn sound_with_holes_is_filled_up_as_aac_alone() {
+    let whole = film(*b"ac-3", DAC3, SIZE);
+    let edited = |edit: &dyn Fn(&mut Track)| {
+        let mut movie = whole.clone();
+        edit(&mut movie.audio[0]);
+        let played = presentation(movie);
+        (playlist(&played).0.contains("ac-3"), ids(&played).contains(&"k_f0".to_owned()))
+    };
+    assert_eq!(edited(&|_| {}), (true, true));
+    // 160 ms are not noticed, 320 ms are: at the end, and at the beginning.
+    assert_eq!(edited(&|track| track.end -= 5), (true, true));
+    assert_eq!(edited(&|track| track.end -= 10), (false, false));
+    assert_eq!(edited(&|track| track.origin = -5 * 1536), (true, true));
+    assert_eq!(edited(&|track| track.origin = -10 * 1536), (false, false));
+}
+
+#[test]
 fn every_segment_has_the_packets_of_the_file() {
     for film in [film(*b"ac-3", STEREO, 768), film(*b"ec-3", DEC3, SIZE)] {
         let mut alone = film.clone();

@@ -73,11 +73,14 @@ pub(super) struct BlockPlan {
 /// silence where a source begins late or ends before the presentation.
 pub(super) fn sources(movie: &mut Movie, is_filled: bool) -> Vec<Option<Arc<SoundSource>>> {
     let mut sources = Vec::with_capacity(movie.audio.len());
-    let until = is_filled.then(|| movie.duration_nanos());
+    let until = movie.duration_nanos();
+    let filled = is_filled.then_some(until);
     for mut track in std::mem::take(&mut movie.audio) {
-        let source = track.coding.packets.clone().map(|sound| offered(&mut track, sound, until)).transpose();
+        let source = track.coding.packets.clone().map(|sound| offered(&mut track, sound, filled)).transpose();
         match source {
             Ok(source) => {
+                let source =
+                    source.map(|it| SoundSource { dolby: it.dolby.filter(|_| it.is_whole(until)), ..it });
                 sources.push(source.map(Arc::new));
                 movie.audio.push(track);
             }
@@ -229,6 +232,19 @@ impl SoundSource {
     /// How its sound is coded in the file.
     pub(super) const fn sound(&self) -> &PacketSound {
         &self.sound
+    }
+
+    /// Whether there is sound from the beginning to `until`, in nanoseconds: where one of two buffers is empty, players stand
+    /// still.
+    fn is_whole(&self, until: i64) -> bool {
+        let Self { track, runs, sample_rate, .. } = self;
+        let unnoticed = UNNOTICED_MS * 1_000_000;
+        let has_gap = runs.array_windows().any(|[run, next]| {
+            let end = run.at + i64::from(next.first - run.first) * i64::from(run.samples);
+            rescale(next.at - end, *sample_rate, 1_000_000_000) > unnoticed
+        });
+        let begins_late = track.nanos(track.shown_at(track.begin)) > unnoticed;
+        !begins_late && !has_gap && until - track.nanos(track.shown_until()) <= unnoticed
     }
 
     /// Its track as it is in the file, and what that says, if some players decode it.
