@@ -189,7 +189,8 @@ def sound(folder, minutes):
         client, base = Client(amphi.http), f"/vod/mp4:{name}.{suffix}"
         first = opened(amphi.http, f"{name}.{suffix}")[2]
         playlist = re.search(r"^chunklist.*$", client.get(f"{base}/playlist.m3u8").decode(), re.M)[0]
-        media = client.get(f"{base}/{playlist}").decode().splitlines()
+        # That with picture and sound, which is there though AC-3 has the list name them apart.
+        media = client.get(f"{base}/{playlist.replace('_v.m3u8', '.m3u8')}").decode().splitlines()
         rows = []
         for _ in range(2):
             before, at, slowest = whole_cpu(amphi.pid), time.time(), 0

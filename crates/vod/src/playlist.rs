@@ -131,8 +131,8 @@ pub(super) fn multivariant(
     };
     let first = bandwidths(&renditions.iter().map(load).collect::<Vec<_>>());
     let later = bandwidths_beside(&first, &in_file.iter().flatten().map(load).collect::<Vec<_>>());
-    // Players that choose between groups want all sound in some: shaka never knows how long the recording is, ExoPlayer takes
-    // pictures to have no sound.
+    // Where some variant has sound apart, all have: else shaka 5.2 never knows how long the recording is, and hlsdemux2 of
+    // GStreamer crashes where it changes between the two.
     let is_apart = in_file.iter().any(Option::is_some);
     let named = |name: &'static str| move |(index, it)| (format!("{name}{index}"), it);
     let in_file = in_file.iter().enumerate().filter_map(|(index, it)| Some((index, it.as_ref()?)));
