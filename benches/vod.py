@@ -70,13 +70,18 @@ class Client:
         return body
 
 
+def together(playlist):
+    """The playlist with picture and sound, which is there though for AC-3 the list names them apart."""
+    return playlist.replace("_v.m3u8", ".m3u8")
+
+
 def opened(address, name):
     """Milliseconds to the multivariant playlist, the media playlist, the initialization section, the first segment."""
     client, base, at, times = Client(address), f"/vod/mp4:{name}", time.perf_counter(), []
     lap = lambda: times.append((time.perf_counter() - at) * 1000)
     variants = client.get(f"{base}/playlist.m3u8").decode()
     lap()
-    playlist = [line for line in variants.splitlines() if line and line[0] != "#"][0]
+    playlist = together([line for line in variants.splitlines() if line and line[0] != "#"][0])
     media = client.get(f"{base}/{playlist}").decode()
     lap()
     client.get(f"{base}/" + re.search(r'MAP:URI="([^"]+)"', media)[1])
@@ -189,8 +194,7 @@ def sound(folder, minutes):
         client, base = Client(amphi.http), f"/vod/mp4:{name}.{suffix}"
         first = opened(amphi.http, f"{name}.{suffix}")[2]
         playlist = re.search(r"^chunklist.*$", client.get(f"{base}/playlist.m3u8").decode(), re.M)[0]
-        # That with picture and sound, which is there though AC-3 has the list name them apart.
-        media = client.get(f"{base}/{playlist.replace('_v.m3u8', '.m3u8')}").decode().splitlines()
+        media = client.get(f"{base}/{together(playlist)}").decode().splitlines()
         rows = []
         for _ in range(2):
             before, at, slowest = whole_cpu(amphi.pid), time.time(), 0
