@@ -239,7 +239,7 @@ impl SoundSource {
     fn is_whole(&self, until: i64) -> bool {
         let Self { track, runs, sample_rate, .. } = self;
         let unnoticed = UNNOTICED_MS * 1_000_000;
-        let has_gap = runs.array_windows().any(|[run, next]| {
+        let has_gap = runs.iter().zip(runs.iter().skip(1)).any(|(run, next)| {
             let end = run.at + i64::from(next.first - run.first) * i64::from(run.samples);
             rescale(next.at - end, *sample_rate, 1_000_000_000) > unnoticed
         });
