@@ -123,6 +123,7 @@ fn picture_set(
         content: ContentType::Video,
         language: None,
         label: None,
+        selection_priority: None,
         segment_alignment: true,
         representations: pictures.iter().filter_map(representation).collect(),
     })
@@ -135,13 +136,14 @@ fn sound_set(sound: StatedRung<'_>, grid: Grid, cells: &RangeInclusive<i64>) -> 
         let frames = grid.audio_frames(CellIndex(k), sample_rate);
         (frames.start * samples, (frames.end - frames.start) * samples)
     });
-    let format = RepresentationFormat::Audio { sample_rate, channels: 0 };
+    let format = RepresentationFormat::Audio { sample_rate, channels: None };
     let only = representation(&sound, format, sample_rate, *cells.start(), timeline.collect());
     Some(AdaptationSet {
         id: 1,
         content: ContentType::Audio,
         language: Some("und".to_owned()),
         label: None,
+        selection_priority: None,
         segment_alignment: true,
         representations: vec![only],
     })

@@ -137,7 +137,12 @@ def hls(url, folder, whole=1e9):
         # A variant of sound alone beside others is the same sound again.
         if "soun" in kinds and (out.picture is found or out.picture is None) and "AUDIO" not in said:
             out.sounds.append(found)
+    listed = set()
     for index, group in enumerate(it for it in groups if it["TYPE"] == "AUDIO"):
+        # The same playlist in another group is the same sound.
+        if group.get("URI") in listed:
+            continue
+        listed.add(group.get("URI"))
         if "URI" not in group:
             for found in out.sounds[:1] or ([out.picture] if out.picture else []):
                 found.language = group.get("LANGUAGE", "")

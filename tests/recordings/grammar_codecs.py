@@ -1,18 +1,28 @@
 """Codecs: what browsers take is passed through as it is, other sound is coded to AAC, other pictures are left out by name."""
+import re
 import struct
+import tempfile
+from pathlib import Path
 
+import fetch
+from amphi import get
 from boxes import Box, entries_of, set_entries
 from grammar import add, base, copied, edited, in_fragments
 from muxer import Fragments
+from reading import streams
 from shape import RECODED
+from sources import run
 
 CODED_ANEW = {
-    "mp3": "MP3", "mp3_22050": "MP3 at 22.05 kHz, mono", "alac": "ALAC", "ac3": "AC-3", "eac3": "E-AC-3",
+    "mp3": "MP3", "mp3_22050": "MP3 at 22.05 kHz, mono", "alac": "ALAC",
     "pcm_s16le": "PCM, 16 bits little-endian (sowt)", "pcm_s16be": "PCM, 16 bits big-endian (twos)",
     "pcm_s24le": "PCM, 24 bits little-endian (in24 with enda)", "pcm_s24be": "PCM, 24 bits (in24)",
     "pcm_f32le": "PCM, floating point (fl32)", "pcm_u8": "PCM, 8 bits (raw), 22.05 kHz", "pcm_alaw": "A-law at 8 kHz",
     "pcm_mulaw": "mu-law at 8 kHz",
 }
+
+# Coded to AAC too, and passed through beside it.
+PASSED_TOO = {"ac3": "AC-3", "ac3_51": "AC-3, 5.1", "ac3_44100": "AC-3 at 44.1 kHz", "eac3": "E-AC-3", "eac3_51": "E-AC-3, 5.1"}
 
 
 def entry_of(film, handler, kind=None, change=None):
@@ -49,6 +59,13 @@ def with_sbr(body):
     for tag in (b"\x03\x80\x80\x80", b"\x04\x80\x80\x80"):
         body[body.index(tag) + 4] += grown
     return bytes(body)
+
+
+def with_wrong_dac3(body):
+    """A dac3 that says 640 kbit/s (ETSI TS 102 366 annex F.4): bit_rate_code 18."""
+    at = body.index(b"dac3") + 4
+    packed = int.from_bytes(body[at:at + 3], "big") & ~(31 << 5) | 18 << 5
+    return body[:at] + packed.to_bytes(3, "big") + body[at + 3:]
 
 
 def describe():
@@ -89,7 +106,21 @@ def describe():
     for sound, says in CODED_ANEW.items():
         ending = "mov" if sound.startswith("pcm") else "mp4"
         c(f"h264_{sound}.{ending}", copied(sound=sound), f"H.264 and {says}", sounds=(RECODED,),
-          sample=sound in ("mp3", "pcm_s16le", "alac"), browser=sound in ("mp3", "pcm_s16be", "ac3"))
+          sample=sound in ("mp3", "pcm_s16le", "alac"), browser=sound in ("mp3", "pcm_s16be"))
+    for sound, says in PASSED_TOO.items():
+        c(f"h264_{sound}", copied(sound=sound), f"H.264 and {says}", sounds=(RECODED,), look=over_dash, sample=sound == "ac3_51",
+          browser=sound in ("ac3", "ac3_51", "eac3"))
+    c("h264_ac3.mov", copied(sound="ac3_51", form="mov"), "H.264 and AC-3 in QuickTime", sounds=(RECODED,), look=over_dash)
+    c("h264_ac3_frag", in_fragments(sound="ac3"), "H.264 and AC-3 in fragments", sounds=(RECODED,), reference=base(sound="ac3"),
+      look=over_dash)
+    c("h264_ac3_sac3.mov", edited(lambda film: entry_of(film, "soun", b"sac3"), sound="ac3"),
+      "AC-3 under QuickTime's other name, sac3", sounds=(RECODED,), reference=base(sound="ac3"), look=over_dash)
+    c("h264_ac3_bare", edited(lambda film: entry_of(film, "soun", None, lambda body: body[:28]), sound="ac3"),
+      "AC-3 without dac3: AAC alone", sounds=(RECODED,), reference=base(sound="ac3"), look=_is_not_passed)
+    c("h264_ac3_wrong", edited(lambda film: entry_of(film, "soun", None, with_wrong_dac3), sound="ac3"),
+      "AC-3 whose dac3 says another bit rate: AAC alone", sounds=(RECODED,), reference=base(sound="ac3"), look=_is_not_passed)
+    c("ac3_alone", copied(None, "ac3"), "AC-3 alone: as it is over DASH", picture=False, sounds=(RECODED,),
+      look=over_dash)
     c("h264_mp3.mov", copied(sound="mp3", form="mov"), "H.264 and MP3 in QuickTime (.mp3)", sounds=(RECODED,))
     c("h264_alac.mov", copied(sound="alac", form="mov"), "H.264 and ALAC in QuickTime", sounds=(RECODED,))
     c("h264_mp3_frag", in_fragments(Fragments(), sound="mp3"), "H.264 and MP3 in fragments", sounds=(RECODED,), reference=base(sound="mp3"))
@@ -117,7 +148,6 @@ def describe():
 
 
 def _codecs(amphi, name):
-    from amphi import get
     return get(amphi.url(name, "playlist.m3u8"))[1].decode("utf-8", "replace")
 
 
@@ -128,3 +158,47 @@ def _is_hvc1(amphi, name):
 
 def _is_he(amphi, name):
     return [] if "mp4a.40.5" in _codecs(amphi, name) else ["CODECS does not say mp4a.40.5"]
+
+
+def _passed(amphi, name):
+    """Over each of HLS and DASH, the files of the sounds that are AC-3 or E-AC-3, and what lists say of them."""
+    for scheme, fetched, file in (("hls", fetch.hls, "playlist.m3u8"), ("dash", fetch.dash, "manifest.mpd")):
+        with tempfile.TemporaryDirectory(prefix="amphi_judge_") as folder:
+            found = fetched(amphi.url(name, file), folder)
+            sounds = [(entry, sound) for sound in found.sounds for kind, entry in sound.codecs if kind == "soun"]
+            yield scheme, [(entry, sound) for entry, sound in sounds if entry in ("ac-3", "ec-3")]
+
+
+def _is_not_passed(amphi, name):
+    return [f"{scheme}: AC-3 is listed" for scheme, sounds in _passed(amphi, name) if sounds]
+
+
+def is_passed(amphi, name, over=("hls", "dash")):
+    """The sounds that are not AAC have the packets of the file, and lists name their codec."""
+    wrong, theirs = [], packets_of(amphi.folder / name)
+    for scheme, sounds in _passed(amphi, name):
+        if scheme not in over:
+            wrong += [f"{scheme}: {entry} is listed" for entry, _ in sounds]
+            continue
+        if len(sounds) != len(theirs):
+            wrong.append(f"{scheme}: {len(sounds)} sounds are passed through instead of {len(theirs)}")
+        for (entry, sound), packets in zip(sounds, theirs):
+            if packets_of(Path(sound.path)) != [packets]:
+                wrong.append(f"{scheme}: {entry} has other packets than the file")
+            if scheme == "dash" and sound.said != entry:
+                wrong.append(f"DASH: codecs is {sound.said} and not {entry}")
+            if scheme == "hls" and not re.search(f'CODECS="(avc1[^",]*,)?([a-z]+-3,)?{entry}[,"]', _codecs(amphi, name)):
+                wrong.append(f"CODECS does not say {entry}")
+    return wrong
+
+
+def over_dash(amphi, name):
+    """One sound stays AAC beside its pictures over HLS."""
+    return is_passed(amphi, name, ("dash",))
+
+
+def packets_of(path):
+    """For each AC-3 and E-AC-3 of a file the digests of its packets, as ffmpeg reads them."""
+    indexes = [stream["index"] for stream in streams(path) if stream.get("codec_name") in ("ac3", "eac3")]
+    texts = [run(["ffmpeg", "-v", "error", "-i", path, "-map", f"0:{index}", "-c", "copy", "-f", "framemd5", "-"]) for index in indexes]
+    return [[line.split(b",")[-1].strip() for line in text.splitlines() if line[:1] != b"#"] for text in texts]

@@ -4,6 +4,7 @@ import struct
 
 from boxes import Box, Film, full, set_enabled, set_language, set_track_id
 from grammar import add, base, copied, edited, remuxed
+from grammar_codecs import is_passed
 from shape import ALL
 from sources import ffmpeg
 
@@ -52,6 +53,10 @@ def describe():
       "the first sound is disabled: enabled ones come first", sounds=("passed", "passed"), languages=("en", "fr"), from_sounds=(1, 0))
     t("three_sounds_codecs", joined(picture(), sound(), sound("opus", seed=18), sound("mp3", seed=19)), "AAC, Opus and MP3",
       sounds=("passed", "passed", "recoded"))
+    t("two_sounds_ac3", joined(picture(), sound("ac3_51"), sound(seed=18), options=FRENCH_ENGLISH), "French AC-3 and English AAC",
+      sounds=("recoded", "passed"), languages=("fr", "en"), browser=True, look=is_passed)
+    t("two_sounds_ac3_eac3", joined(picture(), sound("ac3"), sound("eac3_51", seed=18), options=FRENCH_ENGLISH),
+      "French AC-3 and English E-AC-3", sounds=("recoded", "recoded"), languages=("fr", "en"), browser=True, look=is_passed)
     t("two_sounds_alone", joined(sound(), sound(seed=18), options=FRENCH_ENGLISH), "two sounds without a picture", picture=False,
       sounds=("passed", "passed"), languages=("fr", "en"), browser=True)
     t("sound_disabled", edited(lambda film: set_enabled(film.track("soun"), 0)), "the only sound is disabled: it is played all the same")

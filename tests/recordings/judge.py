@@ -118,10 +118,12 @@ def _lists(scheme, found, shape, truth, verdict):
             wrong.append(f"sound {index} is {_letters(sound)}, not AAC")
         if index < len(truth.sounds):
             _sound(scheme, shape, truth, index, sound, shift, wrong)
-    for sound in others:
-        # Passed through for players that take it: the same sound as the first.
-        if truth.sounds:
-            _sound(scheme, shape, truth, 0, sound, shift, wrong)
+    # Passed through for players that take it, beside what is coded of it.
+    recoded = [index for index, kind in enumerate(shape.sounds) if kind == RECODED]
+    for number, sound in enumerate(others):
+        index = recoded[number] if len(recoded) == len(others) else 0
+        if index < len(truth.sounds):
+            _sound(scheme, shape, truth, index, sound, shift, wrong)
     languages = [_language(sound.language) for sound in played]
     if shape.languages and scheme == "hls" and languages != list(shape.languages):
         wrong.append(f"languages {languages} instead of {list(shape.languages)}")

@@ -60,6 +60,8 @@ pub struct AdaptationSet {
     pub language: Option<String>,
     /// What players call it in a menu (`Label`, §5.3.10), if it has a name.
     pub label: Option<String>,
+    /// `selectionPriority` (§5.3.3.2): the larger, the better; 1 if it is not written.
+    pub selection_priority: Option<u32>,
     /// Whether segments of all representations begin at the same times.
     pub segment_alignment: bool,
     /// Its representations, best first.
@@ -108,11 +110,20 @@ pub enum RepresentationFormat {
     Audio {
         /// `audioSamplingRate` in samples per second.
         sample_rate: u32,
-        /// `AudioChannelConfiguration`: the number of channels (§5.8.5.4); 0 if it is not written.
-        channels: u32,
+        /// `AudioChannelConfiguration` (§5.8.5.4), if it is written.
+        channels: Option<ChannelConfiguration>,
     },
     /// Subtitles, which need none.
     Text,
+}
+
+/// Which channels sound has (§5.8.5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelConfiguration {
+    /// So many, in their usual places.
+    Count(u32),
+    /// In these places, a bit for each (ETSI TS 102 366 table E.1.4).
+    Places(u16),
 }
 
 /// Where the media data of a representation is.

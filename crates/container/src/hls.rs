@@ -10,7 +10,7 @@ mod bandwidth;
 mod media;
 mod multivariant;
 
-pub use bandwidth::{BitRates, VariantLoad, bandwidths};
+pub use bandwidth::{BitRates, VariantLoad, bandwidths, bandwidths_beside};
 pub use media::{MediaPlaylist, MediaSegment};
 pub use multivariant::{
     AlternativeRendition, IFrameStream, MultivariantPlaylist, RenditionType, VariantStream,

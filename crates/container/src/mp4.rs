@@ -31,7 +31,7 @@ pub use fragments::{FragmentSink, FragmentStart, TrackExtends, read_fragment};
 pub use label::TrackLabel;
 pub use left_out::{LeftOut, TrackKind};
 pub use movie::Movie;
-pub use sample_entry::{Coding, TrackMedia, aac_entry};
+pub use sample_entry::{Coding, DolbySound, TrackMedia, aac_entry};
 pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleRun, SampleTable};
 pub use silent::SilentFrame;
 pub use text_track::{TextCoding, TextTrack};

@@ -60,12 +60,14 @@ impl Presentation {
         let same = |it: &&Rendition| it.recording.path == recording.path && it.trim == *trim;
         let apart = self.renditions.iter().filter(same).find_map(|it| match it.kind {
             TrackSelection::Sound(index) => sound(index),
-            TrackSelection::Both | TrackSelection::Picture => None,
+            TrackSelection::Both | TrackSelection::Picture | TrackSelection::InFile(_) => None,
         });
         let kinds: Vec<TrackSelection> = match *kind {
             TrackSelection::Both => picture.into_iter().chain(sound(0)).collect(),
             TrackSelection::Picture => picture.into_iter().chain(apart).collect(),
-            TrackSelection::Sound(index) => sound(index).into_iter().collect(),
+            TrackSelection::Sound(index) | TrackSelection::InFile(index) => {
+                sound(index).into_iter().collect()
+            }
         };
         let Range { start, end } = recording.span(*trim);
         let part = MediaTime::from_nanos(start)..MediaTime::from_nanos(end);
@@ -96,6 +98,8 @@ impl FrameRendition {
             TrackSelection::Picture => self.recording.movie.video.as_ref(),
             TrackSelection::Sound(index) => self.recording.movie.audio.get(index),
             TrackSelection::Both => self.recording.movie.lead(),
+            // Frames are those of the AAC that is made of it.
+            TrackSelection::InFile(_) => None,
         }
     }
 

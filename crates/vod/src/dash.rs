@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::Track;
 use super::cut::Trim;
 use super::names::TrackSelection;
-use super::playlist::{Subtitles, frame_rate, language, sound_labels};
+use super::playlist::{Subtitles, channels_of, frame_rate, language, sound_labels};
 use super::recording::Recording;
 use amphi_container::dash::{
-    AdaptationSet, ContentType, Mpd, PresentationType, Representation, RepresentationFormat,
-    RepresentationMedia, SegmentTemplate,
+    AdaptationSet, ChannelConfiguration, ContentType, Mpd, PresentationType, Representation,
+    RepresentationFormat, RepresentationMedia, SegmentTemplate,
 };
 use amphi_container::mp4::{TrackMedia, UNNOTICED_MS};
 
@@ -36,16 +36,21 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
         |it: &&ShownRendition<'_>| !it.recording.movie.audio.is_empty() && it.kind != TrackSelection::Picture;
     if let Some(heard) = renditions.iter().find(has_sound) {
         let movie = &heard.recording.movie;
-        adaptation_sets.extend(movie.audio.iter().zip(sound_labels(movie)).enumerate().map(
-            |(index, (track, label))| AdaptationSet {
-                id: index + 1,
-                content: ContentType::Audio,
-                language: Some(language(track).unwrap_or_else(|| track.language.clone())),
-                label,
-                segment_alignment: false,
-                representations: vec![sound(*heard, index, track)],
-            },
-        ));
+        let labels = sound_labels(movie);
+        let sounds = || labels.iter().zip(0..);
+        let for_all = sounds().zip(&movie.audio).map(|((label, index), track)| {
+            let channels = channels_of(track).filter(|count| *count > 0).map(ChannelConfiguration::Count);
+            sound_set(*heard, (TrackSelection::Sound(index), track), label.as_deref(), channels)
+        });
+        let for_some = sounds().filter_map(|(label, index)| {
+            let (track, dolby) = heard.recording.sound_in_file(index)?;
+            let places = Some(ChannelConfiguration::Places(dolby.places));
+            let set = sound_set(*heard, (TrackSelection::InFile(index), track), label.as_deref(), places);
+            // Where a player takes both, the one that all take is the default.
+            Some(AdaptationSet { selection_priority: Some(0), ..set })
+        });
+        let sets = for_all.chain(for_some).zip(1..).map(|(set, id)| AdaptationSet { id, ..set });
+        adaptation_sets.extend(sets);
     }
     let first = adaptation_sets.last().map_or(0, |last| last.id) + 1;
     adaptation_sets.extend(texts.iter().enumerate().map(|(index, text)| AdaptationSet {
@@ -53,6 +58,7 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
         content: ContentType::Text,
         language: Some(text.language.clone()),
         label: text.name.clone(),
+        selection_priority: None,
         segment_alignment: false,
         representations: vec![Representation {
             id: format!("text_{index}"),
@@ -69,12 +75,7 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
 
 fn picture_set(renditions: &[ShownRendition<'_>]) -> Option<AdaptationSet> {
     let picture = |shown: &ShownRendition<'_>| {
-        let track = shown
-            .recording
-            .movie
-            .video
-            .as_ref()
-            .filter(|_| !matches!(shown.kind, TrackSelection::Sound(_)))?;
+        let track = shown.recording.movie.video.as_ref().filter(|_| !shown.kind.is_sound())?;
         let TrackMedia::Video { width, height } = track.coding.media else { return None };
         let rate = (frame_rate(&shown.recording.movie).unwrap_or(0.0) * 1000.0).round() as u32;
         let format = RepresentationFormat::Video {
@@ -91,21 +92,44 @@ fn picture_set(renditions: &[ShownRendition<'_>]) -> Option<AdaptationSet> {
         content: ContentType::Video,
         language: None,
         label: None,
+        selection_priority: None,
         segment_alignment: false,
         representations,
     })
 }
 
-fn sound(heard: ShownRendition<'_>, index: usize, track: &Track) -> Representation {
+/// A sound track as a set of its own.
+fn sound_set(
+    heard: ShownRendition<'_>,
+    (kind, track): (TrackSelection, &Track),
+    label: Option<&str>,
+    channels: Option<ChannelConfiguration>,
+) -> AdaptationSet {
+    AdaptationSet {
+        id: 0,
+        content: ContentType::Audio,
+        language: Some(language(track).unwrap_or_else(|| track.language.clone())),
+        label: label.map(str::to_owned),
+        selection_priority: None,
+        segment_alignment: false,
+        representations: vec![sound(heard, (kind, track), channels)],
+    }
+}
+
+fn sound(
+    heard: ShownRendition<'_>,
+    (kind, track): (TrackSelection, &Track),
+    channels: Option<ChannelConfiguration>,
+) -> Representation {
     let bits = track.samples.bytes(track.begin, track.end) * 8;
     let seconds = track.nanos(track.shown_until()).max(1) as f64 / 1e9;
-    let (channels, said) = match track.coding.media {
-        TrackMedia::Audio { channels, sample_rate } => (u32::from(channels), sample_rate),
-        TrackMedia::Video { .. } => (0, 0),
+    let said = match track.coding.media {
+        TrackMedia::Audio { sample_rate, .. } => sample_rate,
+        TrackMedia::Video { .. } => 0,
     };
     let sample_rate = if said > 0 { said } else { track.timescale };
     let format = RepresentationFormat::Audio { sample_rate, channels };
-    representation(heard, TrackSelection::Sound(index), track, format, (bits as f64 / seconds).ceil() as u64)
+    representation(heard, kind, track, format, (bits as f64 / seconds).ceil() as u64)
 }
 
 fn representation(

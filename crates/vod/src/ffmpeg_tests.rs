@@ -519,3 +519,108 @@ async fn chapters_of_quicktime_are_told() {
         assert_eq!(told, [(0, 5000, "Bases"), (5000, 13000, "Après la pause")], "{name}");
     }
 }
+
+/// The packets of a file's only or first sound: times in milliseconds and digests.
+fn packets(file: &Path) -> Vec<(i64, String)> {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-copyts", "-i", file.to_str().expect("UTF-8"), "-map", "0:a:0"])
+        .args(["-c", "copy", "-f", "framemd5", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let base = text.lines().find_map(|line| line.strip_prefix("#tb 0: 1/")).expect("a time base");
+    let base: f64 = base.parse().expect("a number");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let packet = |line: &str| {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        let pts: f64 = fields[2].parse().expect("a time");
+        ((pts * 1000.0 / base).round() as i64, fields[5].to_owned())
+    };
+    lines.map(packet).collect()
+}
+
+/// What another reader says of a file's sound.
+fn probed(file: &Path) -> String {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "a", "-of", "csv=p=0"])
+        .args(["-show_entries", "stream=codec_name,codec_tag_string,sample_rate,channels"])
+        .arg(file)
+        .output()
+        .expect("ffmpeg is installed");
+    String::from_utf8_lossy(&output.stdout).trim().trim_end_matches(',').to_owned()
+}
+
+/// All of a set of the manifest, as a player fetches it.
+async fn fetched_by_time(mount: &Mount, recording: &Arc<Recording>, id: usize) -> Vec<u8> {
+    use amphi_container::dash::{Mpd, RepresentationMedia};
+    let whole =
+        Rendition { recording: Arc::clone(recording), trim: Trim::default(), kind: TrackSelection::Both };
+    let text = Presentation { renditions: vec![whole], smil: None }.manifest(Trim::default(), &[]);
+    let sets = Mpd::parse(&text).expect("a manifest").adaptation_sets;
+    let set = sets.into_iter().find(|set| set.id == id).expect("a set");
+    let RepresentationMedia::Segments(template) = &set.representations[0].media else { panic!("{text}") };
+    let Some(RecordingFile::Init(_, kind)) = parse_file(&template.initialization) else { panic!("{text}") };
+    let mut bytes = recording.init(kind).expect("a section").to_vec();
+    for (start, _) in template.timeline.segments() {
+        let name = template.media.replace("$Time$", &start.to_string());
+        let Some(RecordingFile::SegmentAt(_, kind, start)) = parse_file(&name) else { panic!("{name}") };
+        let layout = mount.segment_at(recording, kind, start).await.expect("a segment that was listed");
+        bytes.extend_from_slice(&layout.head);
+        bytes.extend_from_slice(&mount.read(recording, &layout).await.expect("readable").0);
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ffmpeg: tests/run"]
+async fn sound_that_is_as_it_is_has_the_packets_of_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    let ac3: &[&str] = &["-c:a", "ac3", "-b:a", "192k", "-ac", "2"];
+    let surround: &[&str] = &["-c:a", "ac3", "-b:a", "384k", "-ac", "6"];
+    let eac3: &[&str] = &["-c:a", "eac3", "-b:a", "256k", "-ac", "6"];
+    let slow: &[&str] = &["-c:a", "ac3", "-b:a", "160k", "-ac", "2", "-ar", "44100"];
+    let fragments: &[&str] = &["-movflags", "frag_keyframe+empty_moov+delay_moov"];
+    let films: &[(&str, &[&[&str]], &str)] = &[
+        ("stereo.mp4", &[LECTURE, SPEECH, H264, ac3], "ac3,ac-3,48000,2"),
+        ("surround.mp4", &[LECTURE, SPEECH, B_PICTURES, surround], "ac3,ac-3,48000,6"),
+        ("surround.mov", &[LECTURE, SPEECH, H264, surround], "ac3,ac-3,48000,6"),
+        ("eac3.mp4", &[LECTURE, SPEECH, H264, eac3], "eac3,ec-3,48000,6"),
+        ("44100.mp4", &[LECTURE, SPEECH, H264, slow], "ac3,ac-3,44100,2"),
+        ("fragments.mp4", &[LECTURE, SPEECH, H264, surround, fragments], "ac3,ac-3,48000,6"),
+        ("alone.mp4", &[SPEECH, ac3], "ac3,ac-3,48000,2"),
+    ];
+    let late = make(dir, "late.mp4", &[LECTURE, &["-itsoffset", "1.5"], SPEECH, H264, ac3]);
+    assert!(
+        open(&late).await.1.tracks(TrackSelection::InFile(0)).is_none(),
+        "it would have to begin with silence"
+    );
+    let own = tempfile::NamedTempFile::with_suffix(".mp4").expect("a file");
+    for (name, parts, said) in films {
+        let file = make(dir, name, parts);
+        let (mount, recording) = open(&file).await;
+        let kind = TrackSelection::InFile(0);
+        let over_hls = fetched(&mount, &recording, kind, Trim::default()).await.0;
+        let over_dash = fetched_by_time(&mount, &recording, 2).await;
+        let theirs = packets(&file);
+        assert!(theirs.len() > 350, "{name}: {} packets", theirs.len());
+        for bytes in [over_hls, over_dash] {
+            std::fs::write(own.path(), &bytes).expect("written");
+            assert_eq!(probed(own.path()), *said, "{name}");
+            let ours = packets(own.path());
+            let digests =
+                |packets: &[(i64, String)]| packets.iter().map(|it| it.1.clone()).collect::<Vec<_>>();
+            assert_eq!(digests(&ours), digests(&theirs), "{name}");
+            let apart = ours.iter().zip(&theirs).map(|(ours, theirs)| (ours.0 - theirs.0).abs()).max();
+            assert!(apart <= Some(1), "{name}: {apart:?} ms apart");
+        }
+        let part = Trim { start_ms: 5000, duration_ms: Some(3000) };
+        std::fs::write(own.path(), fetched(&mount, &recording, kind, part).await.0).expect("written");
+        let (some, first) = (packets(own.path()), theirs.len() / 4);
+        assert!(some.len() > 60 && some.len() < first * 3, "{name}: {} packets", some.len());
+        assert!(
+            theirs.windows(some.len()).any(|them| them.iter().zip(&some).all(|(it, ours)| it.1 == ours.1)),
+            "{name}"
+        );
+    }
+}

@@ -29,7 +29,9 @@
 //!
 //! **What is not played** of a file does not refuse the rest: it is told track by track ([`RecordingReport`]). **Sound that
 //! browsers do not decode** is offered as AAC and coded when it is asked for, a block of frames at a time, with
-//! [`amphi_sound`]. **Subtitles** are named by their own file and its state: a new language changes nothing under an old name.
+//! [`amphi_sound`]. AC-3 and E-AC-3, which some players decode, are offered as they are in the file too, if they need no
+//! silence: the same track a second time ([`TrackSelection::InFile`]), so its segments are ranges of the file. **Subtitles**
+//! are named by their own file and its state: a new language changes nothing under an old name.
 //!
 //! **Names** of files may be written in any normalization form of Unicode (NFC as most systems do, NFD as macOS did): paths are
 //! in NFC here, and a file is found under either form.
@@ -92,5 +94,7 @@ mod caption_tests;
 mod damage_tests;
 #[cfg(test)]
 mod ffmpeg_tests;
+#[cfg(test)]
+mod in_file_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! ```text
 //! playlist.m3u8 · manifest.mpd · manifest_mpm4sav_mvlist.mpd
 //! chunklist[_w<digits>][_b<bit/s>].m3u8               as Wowza's, read only
-//! chunklist_<key>[_<tag>][_v|_a<n>][_t<ms>[-<ms>]].m3u8   one rendition, all of it or its picture or a sound track
+//! chunklist_<key>[_<tag>][_v|_a<n>|_f<n>][_t<ms>[-<ms>]].m3u8   one rendition, all of it or its picture or a sound track
 //! iframes_<key>[_<tag>][_t<ms>[-<ms>]].m3u8
 //! chapters.json · poster.jpg · download
 //! text_<key>_<tag>[_t<ms>[-<ms>]].m3u8 · text_<key>_<tag>_<m>.vtt      subtitles in segments
@@ -11,7 +11,8 @@
 //! text_<n>[…].m3u8 · text_<n>_<m>.vtt · text_<n>[…].vtt                by number, read only
 //! init_<key>_<tag>_<kind>.mp4 · media_<key>_<tag>_<kind>_<from>-<to>.m4s · media_<key>_<tag>_<kind>_t<ticks>.m4s
 //! ```
-//! A key stands for the rendition's path, a tag for the state of its file. So a name always means the same bytes, and players
+//! A kind is `av`, `v`, `a<n>` or `f<n>`: picture and sound, the picture, sound track number *n*, or that track as it is in the
+//! file where `a<n>` is coded anew. A key stands for the rendition's path, a tag for the state of its file. So a name always means the same bytes, and players
 //! that change the rendition go on with the version that they began. Without a tag, as before, a playlist is of the file's
 //! present version.
 
@@ -32,6 +33,8 @@ pub enum TrackSelection {
     Picture,
     /// One sound track alone, counted from 0.
     Sound(usize),
+    /// The same as it is in the file: AC-3 or E-AC-3, where [`Sound`](Self::Sound) is AAC that is made of it.
+    InFile(usize),
 }
 
 /// The parts that the names of one rendition's files have in common.
@@ -109,6 +112,7 @@ impl TrackSelection {
             Self::Both => "av".to_owned(),
             Self::Picture => "v".to_owned(),
             Self::Sound(index) => format!("a{index}"),
+            Self::InFile(index) => format!("f{index}"),
         }
     }
 
@@ -116,8 +120,16 @@ impl TrackSelection {
         match text {
             "av" => Some(Self::Both),
             "v" => Some(Self::Picture),
-            other => number(other.strip_prefix('a')?).map(Self::Sound),
+            other => {
+                let sound = other.strip_prefix('a').and_then(number).map(Self::Sound);
+                sound.or_else(|| other.strip_prefix('f').and_then(number).map(Self::InFile))
+            }
         }
+    }
+
+    /// Whether it is sound alone.
+    pub const fn is_sound(self) -> bool {
+        matches!(self, Self::Sound(_) | Self::InFile(_))
     }
 }
 
@@ -302,7 +314,12 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let names = FileNames { key: digest("a.mp4"), tag: digest("1") };
-        for kind in [TrackSelection::Both, TrackSelection::Picture, TrackSelection::Sound(3)] {
+        for kind in [
+            TrackSelection::Both,
+            TrackSelection::Picture,
+            TrackSelection::Sound(3),
+            TrackSelection::InFile(2),
+        ] {
             assert_eq!(parse(&names.init(kind)), Some(RecordingFile::Init(names.clone(), kind)));
             let at = names.segment_template(kind).replace("$Time$", "123456789012");
             assert_eq!(parse(&at), Some(RecordingFile::SegmentAt(names.clone(), kind, 123_456_789_012)));
@@ -362,7 +379,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_panics(name in "(chunklist|media|init|text|iframes|_|k[0-9a-f]{8}|t|a|v|-|[0-9]{1,12}|\\.m3u8|\\.m4s|.){0,10}") {
+        fn nothing_panics(name in "(chunklist|media|init|text|iframes|_|k[0-9a-f]{8}|t|a|f|v|-|[0-9]{1,12}|\\.m3u8|\\.m4s|.){0,10}") {
             let _ = parse(&name);
         }
     }

@@ -7,12 +7,12 @@ use super::cut::{Cut, Trim, beside, duration_nanos};
 use super::names::{FileNames, TrackSelection};
 use amphi_container::hls::{
     AlternativeRendition, BitRates, IFrameStream, MediaPlaylist, MediaSegment, MultivariantPlaylist,
-    RenditionType, VariantLoad, VariantStream, bandwidths,
+    RenditionType, VariantLoad, VariantStream, bandwidths, bandwidths_beside,
 };
 use amphi_container::mp4::{Movie, TrackMedia};
 
 /// One rendition, as the multivariant playlist lists it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct StatedRendition<'a> {
     pub movie: &'a Movie,
     pub names: &'a FileNames,
@@ -20,6 +20,30 @@ pub(super) struct StatedRendition<'a> {
     pub rates: BitRates,
     pub trim: Trim,
     pub kind: TrackSelection,
+    /// Its sound tracks, for a group.
+    pub sounds: Vec<StatedSound<'a>>,
+}
+
+/// A sound track, as the multivariant playlist lists it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StatedSound<'a> {
+    pub kind: TrackSelection,
+    pub track: &'a Track,
+    /// Number of its channels; `None` if it is not known.
+    pub channels: Option<u32>,
+}
+
+impl StatedRendition<'_> {
+    /// Whether some of its sound is as it is in the file, beside another rendition that has AAC made of it.
+    fn is_in_file(&self) -> bool {
+        self.sounds.iter().any(|sound| matches!(sound.kind, TrackSelection::InFile(_)))
+    }
+
+    /// Whether its sound is a group: if there are several, or if `all` sound is apart from pictures.
+    fn has_group(&self, all: bool) -> bool {
+        let is_alone = self.sounds.len() < 2 && !(all && self.movie.video.is_some());
+        self.kind == TrackSelection::Both && !self.sounds.is_empty() && !is_alone
+    }
 }
 
 /// A rendition of subtitles.
@@ -36,13 +60,18 @@ pub(super) struct Subtitles {
 /// Peak and average bit rate of the tracks of `kind` over the segments `cuts` of the leading track: of their samples. Heads, and what
 /// lies between samples that are sent together, are a few hundredths more.
 pub(super) fn rates(movie: &Movie, cuts: &[Cut], kind: TrackSelection) -> BitRates {
+    let has_video = movie.video.is_some();
+    let sound = movie.audio.first().filter(|_| has_video && kind != TrackSelection::Picture);
+    rates_of(movie, cuts, !has_video || !kind.is_sound(), sound)
+}
+
+/// The same of the leading track, if it `is_led`, and of a sound track beside it.
+pub(super) fn rates_of(movie: &Movie, cuts: &[Cut], is_led: bool, sound: Option<&Track>) -> BitRates {
     let Some(lead) = movie.lead() else { return BitRates::default() };
     let (mut peak, mut bits, mut nanos) = (0, 0_u64, 0_i64);
     for cut in cuts {
-        let is_beside = lead.is_video() && matches!(kind, TrackSelection::Sound(_));
-        let mut bytes = if is_beside { 0 } else { lead.samples.bytes(cut.from, cut.to) };
-        if let (true, Some(sound)) = (lead.is_video() && kind != TrackSelection::Picture, movie.audio.first())
-        {
+        let mut bytes = if is_led { lead.samples.bytes(cut.from, cut.to) } else { 0 };
+        if let Some(sound) = sound {
             let (from, to) = beside(lead, cut.from, cut.to, sound);
             bytes += sound.samples.bytes(from, to);
         }
@@ -70,20 +99,30 @@ pub(super) fn frame_rate(movie: &Movie) -> Option<f32> {
 }
 
 /// What CODECS lists for a rendition (RFC 8216 §4.3.4.2).
-fn codecs(movie: &Movie, kind: TrackSelection) -> Vec<String> {
-    let video = movie.video.iter().filter(|_| has_picture(kind));
-    let audio = movie.audio.first().filter(|_| kind != TrackSelection::Picture);
-    video.chain(audio).map(|track| track.coding.codec.clone()).collect()
+fn codecs(rendition: &StatedRendition<'_>) -> Vec<String> {
+    let StatedRendition { movie, kind, sounds, .. } = rendition;
+    let video = movie.video.iter().filter(|_| !kind.is_sound());
+    let mut codecs: Vec<String> = video.map(|track| track.coding.codec.clone()).collect();
+    if !rendition.is_in_file() {
+        let audio = movie.audio.first().filter(|_| *kind != TrackSelection::Picture);
+        codecs.extend(audio.map(|track| track.coding.codec.clone()));
+        return codecs;
+    }
+    for codec in sounds.iter().map(|sound| &sound.track.coding.codec) {
+        // All players have AAC, and hls.js before 1.5 takes a variant that lists it for one without other sound.
+        if !codec.starts_with("mp4a") && !codecs.contains(codec) {
+            codecs.push(codec.clone());
+        }
+    }
+    codecs
 }
 
-const fn has_picture(kind: TrackSelection) -> bool {
-    !matches!(kind, TrackSelection::Sound(_))
-}
-
-/// The multivariant playlist (§4.3.4): renditions in their order, I-frame playlists for those with pictures, sound tracks as a
-/// group if there are several.
+/// The multivariant playlist (§4.3.4): renditions in their order, then those `in_file` that have the same pictures with sound
+/// as it is in the file, where there is such sound; I-frame playlists for those with pictures, sound tracks as a group if there
+/// are several.
 pub(super) fn multivariant(
     renditions: &[StatedRendition<'_>],
+    in_file: &[Option<StatedRendition<'_>>],
     subtitles: &[Subtitles],
 ) -> MultivariantPlaylist {
     let load = |it: &StatedRendition<'_>| VariantLoad {
@@ -91,21 +130,26 @@ pub(super) fn multivariant(
         nominal_bps: it.rates.peak_bps,
         peak_bps: it.rates.peak_bps,
     };
-    let bandwidths = bandwidths(&renditions.iter().map(load).collect::<Vec<_>>());
+    let first = bandwidths(&renditions.iter().map(load).collect::<Vec<_>>());
+    let later = bandwidths_beside(&first, &in_file.iter().flatten().map(load).collect::<Vec<_>>());
+    // Where some variant has sound apart, all have: else shaka 5.2 never knows how long the recording is, and hlsdemux2 of
+    // GStreamer crashes where it changes between the two.
+    let is_apart = in_file.iter().any(Option::is_some);
+    let named = |name: &'static str| move |(index, it)| (format!("{name}{index}"), it);
+    let in_file = in_file.iter().enumerate().filter_map(|(index, it)| Some((index, it.as_ref()?)));
+    let all = renditions.iter().enumerate().map(named("sound")).chain(in_file.map(named("dolby")));
     // Every segment begins with a sync sample (§4.3.5.1).
     let mut playlist =
         MultivariantPlaylist { has_independent_segments: true, ..MultivariantPlaylist::default() };
-    for (index, (rendition, bandwidth_bps)) in renditions.iter().zip(bandwidths).enumerate() {
-        let group = format!("sound{index}");
-        let is_both = rendition.kind == TrackSelection::Both;
-        let has_group = is_both && rendition.movie.audio.len() > 1;
+    for ((group, rendition), bandwidth_bps) in all.zip(first.into_iter().chain(later)) {
+        let has_group = rendition.has_group(is_apart);
         if has_group {
             playlist.renditions.extend(sound_group(rendition, &group));
         }
         let group = has_group.then_some(group);
         playlist.variants.push(variant(rendition, bandwidth_bps, group, !subtitles.is_empty()));
     }
-    playlist.i_frames = renditions.iter().filter(|it| has_picture(it.kind)).filter_map(i_frames).collect();
+    playlist.i_frames = renditions.iter().filter(|it| !it.kind.is_sound()).filter_map(i_frames).collect();
     let text = |(text, number): (&Subtitles, usize)| AlternativeRendition {
         kind: RenditionType::Subtitles,
         group: "text".to_owned(),
@@ -121,17 +165,14 @@ pub(super) fn multivariant(
 }
 
 fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeRendition> {
-    let tracks = rendition.movie.audio.iter().zip(sound_names(rendition.movie)).enumerate();
-    let sound = tracks.map(|(index, (track, name))| AlternativeRendition {
+    let sounds = rendition.sounds.iter().zip(sound_names(rendition.movie)).enumerate();
+    let sound = sounds.map(|(index, (sound, name))| AlternativeRendition {
         kind: RenditionType::Audio,
         group: group.to_owned(),
         name,
-        language: language(track),
-        channels: match track.coding.media {
-            TrackMedia::Audio { channels, .. } => Some(channels.into()),
-            TrackMedia::Video { .. } => None,
-        },
-        uri: Some(rendition.names.playlist(TrackSelection::Sound(index), rendition.trim)),
+        language: language(sound.track),
+        channels: sound.channels.map(u64::from),
+        uri: Some(rendition.names.playlist(sound.kind, rendition.trim)),
         is_default: index == 0,
     });
     sound.collect()
@@ -172,6 +213,14 @@ pub(super) fn language(track: &Track) -> Option<String> {
     track.label.language_tag.clone().or(code)
 }
 
+/// Number of channels of sound.
+pub(super) fn channels_of(track: &Track) -> Option<u32> {
+    match track.coding.media {
+        TrackMedia::Audio { channels, .. } => Some(channels.into()),
+        TrackMedia::Video { .. } => None,
+    }
+}
+
 fn resolution(movie: &Movie) -> Option<(u32, u32)> {
     movie.picture_size().map(|(width, height)| (width.into(), height.into()))
 }
@@ -183,19 +232,19 @@ fn variant(
     has_text: bool,
 ) -> VariantStream {
     let movie = rendition.movie;
-    let shows = has_picture(rendition.kind);
-    let kind = match audio {
-        None => rendition.kind,
-        Some(_) if movie.video.is_some() => TrackSelection::Picture,
+    let shows = !rendition.kind.is_sound();
+    let kind = match (&audio, rendition.sounds.first()) {
+        (Some(_), _) if movie.video.is_some() => TrackSelection::Picture,
         // The first of the group: players know by its URI that it is the same (§4.3.4.2.1).
-        Some(_) => TrackSelection::Sound(0),
+        (Some(_), Some(first)) => first.kind,
+        _ => rendition.kind,
     };
     VariantStream {
         uri: rendition.names.playlist(kind, rendition.trim),
         bandwidth_bps,
         average_bps: Some(rendition.rates.average_bps),
         // CODECS names the sound of the group too (§4.3.4.2).
-        codecs: codecs(movie, rendition.kind),
+        codecs: codecs(rendition),
         resolution: resolution(movie).filter(|_| shows),
         frame_rate: frame_rate(movie).filter(|_| shows).map(|rate| (rate * 1000.0).round() / 1000.0),
         audio,
@@ -217,23 +266,19 @@ fn i_frames(rendition: &StatedRendition<'_>) -> Option<IFrameStream> {
     })
 }
 
-/// A media playlist: `cuts` are those of the movie's leading track, or of the sound track alone.
+/// A media playlist of a selection of tracks: `cuts` are those of its first one, `track`.
 pub(super) fn media(
     movie: &Movie,
     names: &FileNames,
-    kind: TrackSelection,
+    (kind, track): (TrackSelection, &Track),
     cuts: &[Cut],
-) -> Option<MediaPlaylist> {
-    let track = match kind {
-        TrackSelection::Both | TrackSelection::Picture => movie.lead(),
-        TrackSelection::Sound(index) => movie.audio.get(index),
-    }?;
-    let is_lead = !matches!(kind, TrackSelection::Sound(_)) || movie.video.is_none();
+) -> MediaPlaylist {
+    let is_lead = !kind.is_sound() || movie.video.is_none();
     let duration = |cut: &Cut| {
         if is_lead { duration_nanos(movie, track, cut) } else { track.nanos(cut.end - cut.start) }
     };
     let segment = |cut: &Cut| (names.segment(kind, cut.from, cut.to), duration(cut));
-    Some(of_recording(names.init(kind), cuts.iter().map(segment)))
+    of_recording(names.init(kind), cuts.iter().map(segment))
 }
 
 /// The playlist of sync samples alone (§4.3.3.6): each is a segment of one picture.

@@ -38,6 +38,31 @@ impl Rendition {
     fn trimmed(&self, asked: Trim) -> Trim {
         if asked.is_whole() { self.trim } else { asked }
     }
+
+    /// What the multivariant playlist says of it.
+    fn stated(&self, asked: Trim) -> StatedRendition<'_> {
+        let Self { recording, kind, .. } = self;
+        StatedRendition {
+            movie: &recording.movie,
+            names: &recording.names,
+            rates: recording.rates_of(*kind),
+            trim: self.trimmed(asked),
+            kind: *kind,
+            sounds: recording.sounds(),
+        }
+    }
+
+    /// The same with sound as it is in the file; `None` where there is none, where one sound alone lies beside its pictures, whose
+    /// readers would lose it if it were apart, and where there is no picture: hlsdemux2 of GStreamer changes from AAC to AC-3
+    /// for its bit rate and then stops.
+    fn stated_in_file(&self, asked: Trim) -> Option<StatedRendition<'_>> {
+        let sounds = self.recording.sounds_in_file()?;
+        let is_both = self.kind == TrackSelection::Both && self.recording.movie.video.is_some();
+        if !is_both || sounds.len() < 2 {
+            return None;
+        }
+        Some(StatedRendition { rates: self.recording.rates_with(&sounds), sounds, ..self.stated(asked) })
+    }
 }
 
 impl Presentation {
@@ -75,17 +100,10 @@ impl Presentation {
             uri: names::text_playlist(&text.names, trim_of_text),
         };
         let subtitles: Vec<Subtitles> = texts.iter().map(subtitle).collect();
-        let variants: Vec<StatedRendition<'_>> = self
-            .renditions
-            .iter()
-            .map(|rendition| {
-                let Rendition { recording, kind, .. } = rendition;
-                let rates = recording.rates_of(*kind);
-                let (movie, names, trim) = (&recording.movie, &recording.names, rendition.trimmed(trim));
-                StatedRendition { movie, names, rates, trim, kind: *kind }
-            })
-            .collect();
-        multivariant(&variants, &subtitles).to_string()
+        let variants: Vec<StatedRendition<'_>> = self.renditions.iter().map(|it| it.stated(trim)).collect();
+        let in_file: Vec<Option<StatedRendition<'_>>> =
+            self.renditions.iter().map(|it| it.stated_in_file(trim)).collect();
+        multivariant(&variants, &in_file, &subtitles).to_string()
     }
 
     /// The DASH manifest; `trim` is what the viewer asked for.

@@ -9,7 +9,7 @@ use super::cut::{Cut, Trim, alone, beside, cuts, trimmed};
 use super::fault::VodFault;
 use super::names::{FileNames, TrackSelection, digest};
 use super::open_file::OpenFile;
-use super::playlist;
+use super::playlist::{self, StatedSound};
 use super::silence;
 use super::stamp::Stamp;
 use super::transcode::{self, SoundSource};
@@ -18,7 +18,7 @@ use amphi_container::fmp4::LAYOUT_VERSION;
 use amphi_container::fmp4::layout::{TrackPart, init_of};
 use amphi_container::hls::BitRates;
 use amphi_container::isobmff::BoxFault;
-use amphi_container::mp4::{Extent, Movie};
+use amphi_container::mp4::{DolbySound, Extent, Movie};
 use amphi_media::h264;
 
 /// Most samples of one segment: ten minutes of sound without a picture.
@@ -104,13 +104,51 @@ impl Recording {
         self.sources.get(index)?.as_ref()
     }
 
+    /// Sound track number `index` as it is in the file, if some players decode it though it is coded here.
+    pub(super) fn sound_in_file(&self, index: usize) -> Option<(&Track, DolbySound)> {
+        self.sound_source(index)?.in_file()
+    }
+
+    /// Its sound tracks as all players can have them.
+    pub(super) fn sounds(&self) -> Vec<StatedSound<'_>> {
+        let tracks = self.movie.audio.iter().enumerate();
+        let sounds = tracks.map(|(index, track)| StatedSound {
+            kind: TrackSelection::Sound(index),
+            track,
+            channels: playlist::channels_of(track),
+        });
+        sounds.collect()
+    }
+
+    /// The same, but as they are in the file where some players can have them so; `None` if there is none of these.
+    pub(super) fn sounds_in_file(&self) -> Option<Vec<StatedSound<'_>>> {
+        let mut sounds = self.sounds();
+        let mut is_any = false;
+        for (index, sound) in sounds.iter_mut().enumerate() {
+            let Some((track, dolby)) = self.sound_in_file(index) else { continue };
+            let kind = TrackSelection::InFile(index);
+            *sound = StatedSound { kind, track, channels: Some(dolby.channels()) };
+            is_any = true;
+        }
+        is_any.then_some(sounds)
+    }
+
+    /// The track of a selection of sound alone.
+    fn sound_track(&self, kind: TrackSelection) -> Option<&Track> {
+        match kind {
+            TrackSelection::Sound(index) => self.movie.audio.get(index),
+            TrackSelection::InFile(index) => self.sound_in_file(index).map(|(track, _)| track),
+            TrackSelection::Both | TrackSelection::Picture => None,
+        }
+    }
+
     /// The number of the sound track that is track number `place` of `kind`, if it is coded here.
     pub(super) fn sound_source_of(&self, kind: TrackSelection, place: usize) -> Option<usize> {
         let index = match kind {
             TrackSelection::Sound(index) => index,
             // The picture first, then the first sound.
             TrackSelection::Both if place == usize::from(self.movie.video.is_some()) => 0,
-            TrackSelection::Both | TrackSelection::Picture => return None,
+            TrackSelection::Both | TrackSelection::Picture | TrackSelection::InFile(_) => return None,
         };
         self.sound_source(index).map(|_| index)
     }
@@ -125,7 +163,9 @@ impl Recording {
         let tracks: Vec<&Track> = match kind {
             TrackSelection::Both => self.movie.video.iter().chain(self.movie.audio.first()).collect(),
             TrackSelection::Picture => self.movie.video.iter().collect(),
-            TrackSelection::Sound(index) => self.movie.audio.get(index).into_iter().collect(),
+            TrackSelection::Sound(_) | TrackSelection::InFile(_) => {
+                self.sound_track(kind).into_iter().collect()
+            }
         };
         (!tracks.is_empty()).then_some(tracks)
     }
@@ -133,8 +173,8 @@ impl Recording {
     /// The segments of `kind` in a part; `None` if there is no such track.
     pub fn cuts_of(&self, kind: TrackSelection, trim: Trim) -> Option<Vec<Cut>> {
         match kind {
-            TrackSelection::Sound(index) => {
-                let track = self.movie.audio.get(index)?;
+            TrackSelection::Sound(_) | TrackSelection::InFile(_) => {
+                let track = self.sound_track(kind)?;
                 let Some(video) = &self.movie.video else {
                     return Some(trimmed(track, &cuts(track, self.segment_ms), trim));
                 };
@@ -175,11 +215,21 @@ impl Recording {
         if kind == TrackSelection::Both { self.rates } else { playlist::rates(&self.movie, &self.cuts, kind) }
     }
 
+    /// Peak and average bit rate of the picture with any of these sounds (RFC 8216 §4.3.4.2).
+    pub(super) fn rates_with(&self, sounds: &[StatedSound<'_>]) -> BitRates {
+        let with =
+            |sound: &StatedSound<'_>| playlist::rates_of(&self.movie, &self.cuts, true, Some(sound.track));
+        sounds.iter().map(with).fold(BitRates::default(), |most, it| BitRates {
+            peak_bps: most.peak_bps.max(it.peak_bps),
+            average_bps: most.average_bps.max(it.average_bps),
+        })
+    }
+
     /// The text of the media playlist of `kind`; `None` if there is no such track.
     pub fn media_playlist(&self, kind: TrackSelection, trim: Trim) -> Option<String> {
-        self.tracks(kind)?;
-        let playlist = playlist::media(&self.movie, &self.names, kind, &self.cuts_of(kind, trim)?)?;
-        Some(playlist.to_string())
+        let tracks = self.tracks(kind)?;
+        let track = tracks.first()?;
+        Some(playlist::media(&self.movie, &self.names, (kind, track), &self.cuts_of(kind, trim)?).to_string())
     }
 
     /// The text of the I-frame playlist; `None` without a picture.
@@ -234,8 +284,11 @@ impl Recording {
     pub(super) fn cut_at(&self, kind: TrackSelection, start: i64) -> Option<(u32, u32)> {
         let piece: &dyn Fn(&Cut) -> (u32, u32, i64) = match kind {
             // Without a picture the first sound track leads.
-            TrackSelection::Sound(index) if index > 0 || self.movie.video.is_some() => {
-                let track = self.movie.audio.get(index)?;
+            TrackSelection::Sound(0) if self.movie.video.is_none() => {
+                &|cut: &Cut| (cut.from, cut.to, cut.start)
+            }
+            TrackSelection::Sound(_) | TrackSelection::InFile(_) => {
+                let track = self.sound_track(kind)?;
                 let Some(video) = &self.movie.video else {
                     let cuts = cuts(track, self.segment_ms);
                     let place = cuts.binary_search_by_key(&start, |cut| cut.start).ok()?;
@@ -250,7 +303,7 @@ impl Recording {
                 let lead = self.movie.lead()?;
                 &|cut: &Cut| (cut.from, cut.to, alone(lead, *cut).start)
             }
-            _ => &|cut: &Cut| (cut.from, cut.to, cut.start),
+            TrackSelection::Both => &|cut: &Cut| (cut.from, cut.to, cut.start),
         };
         let first = self.cuts.partition_point(|cut| piece(cut).2 < start);
         let mut found = self.cuts.get(first..)?.iter().map(piece).take_while(|it| it.2 == start);

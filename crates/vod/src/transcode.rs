@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::Track;
 use amphi_container::mp4::{
-    Coding, Extent, LeftOut, Movie, Sample, SampleTable, TrackKind, UNNOTICED_MS, rescale,
+    Coding, DolbySound, Extent, LeftOut, Movie, Sample, SampleTable, TrackKind, UNNOTICED_MS, rescale,
 };
 use amphi_media::{AAC_FRAME_SAMPLES, AudioTrack, PacketSound};
 use amphi_sound::{
@@ -28,6 +28,8 @@ const BYTES_MAX: u64 = 32 << 20;
 const PACKETS_MAX: u32 = 16_384;
 /// The same where packets may be single samples.
 const UNITS_MAX: u32 = 2 << 20;
+/// Samples of a packet of AC-3 (ETSI TS 102 366 §4.1).
+const AC3_SAMPLES: u32 = 1536;
 const FRAME: i64 = AAC_FRAME_SAMPLES as i64;
 
 /// The source of a track that is coded here.
@@ -41,6 +43,8 @@ pub(super) struct SoundSource {
     target: AudioTrack,
     /// Number of the frame that is the first sample of the track that is offered.
     first_frame: i64,
+    /// What it says of itself, if some players decode it as it is in the file.
+    dolby: Option<DolbySound>,
 }
 
 /// Packets of the same length that follow each other.
@@ -69,11 +73,14 @@ pub(super) struct BlockPlan {
 /// silence where a source begins late or ends before the presentation.
 pub(super) fn sources(movie: &mut Movie, is_filled: bool) -> Vec<Option<Arc<SoundSource>>> {
     let mut sources = Vec::with_capacity(movie.audio.len());
-    let until = is_filled.then(|| movie.duration_nanos());
+    let until = movie.duration_nanos();
+    let filled = is_filled.then_some(until);
     for mut track in std::mem::take(&mut movie.audio) {
-        let source = track.coding.packets.clone().map(|sound| offered(&mut track, sound, until)).transpose();
+        let source = track.coding.packets.clone().map(|sound| offered(&mut track, sound, filled)).transpose();
         match source {
             Ok(source) => {
+                let source =
+                    source.map(|it| SoundSource { dolby: it.dolby.filter(|_| it.is_whole(until)), ..it });
                 sources.push(source.map(Arc::new));
                 movie.audio.push(track);
             }
@@ -110,6 +117,7 @@ fn offered(track: &mut Track, mut sound: PacketSound, until: Option<i64>) -> Res
     let (start, end) =
         until.map_or((start, end), |until| filled(start, end, rescale(until, 1_000_000_000, rate), rate));
     let (first_frame, count) = frames(start, end);
+    let dolby = dolby(track, pace);
     let mut samples = SampleTable::default();
     let size =
         (u64::from(target.bitrate_bps) * u64::from(AAC_FRAME_SAMPLES)).div_ceil(u64::from(rate.max(1)) * 8);
@@ -128,7 +136,18 @@ fn offered(track: &mut Track, mut sound: PacketSound, until: Option<i64>) -> Res
     track.timescale = rate;
     track.origin = -first_frame * FRAME;
     (track.lift, track.begin, track.end) = (0, 0, count as u32);
-    Ok(SoundSource { track: source, sound, sample_rate, runs, target, first_frame })
+    Ok(SoundSource { track: source, sound, sample_rate, runs, target, first_frame, dolby })
+}
+
+/// What a track says of itself that players of AC-3 and E-AC-3 can have as it is: its packets last as long as it says, and of
+/// AC-3 they are as large.
+fn dolby(track: &Track, pace: Pace) -> Option<DolbySound> {
+    let dolby = track.coding.dolby().filter(|_| pace == Pace::Said)?;
+    let count = track.samples.count();
+    let bits = track.samples.bytes(0, count) as f64 * 8.0;
+    let seconds = f64::from(count) * f64::from(AC3_SAMPLES) / f64::from(dolby.sample_rate);
+    let is_right = |said: u32| (bits - f64::from(said) * seconds).abs() <= bits * 0.02;
+    dolby.bitrate_bps.is_none_or(is_right).then_some(dolby)
 }
 
 /// The first frame of a track from sample `start` to `end`, which is the one before them, and how many there are.
@@ -213,6 +232,24 @@ impl SoundSource {
     /// How its sound is coded in the file.
     pub(super) const fn sound(&self) -> &PacketSound {
         &self.sound
+    }
+
+    /// Whether there is sound from the beginning to `until`, in nanoseconds: where one of two buffers is empty, players stand
+    /// still.
+    fn is_whole(&self, until: i64) -> bool {
+        let Self { track, runs, sample_rate, .. } = self;
+        let unnoticed = UNNOTICED_MS * 1_000_000;
+        let has_gap = runs.iter().zip(runs.iter().skip(1)).any(|(run, next)| {
+            let end = run.at + i64::from(next.first - run.first) * i64::from(run.samples);
+            rescale(next.at - end, *sample_rate, 1_000_000_000) > unnoticed
+        });
+        let begins_late = track.nanos(track.shown_at(track.begin)) > unnoticed;
+        !begins_late && !has_gap && until - track.nanos(track.shown_until()) <= unnoticed
+    }
+
+    /// Its track as it is in the file, and what that says, if some players decode it.
+    pub(super) fn in_file(&self) -> Option<(&Track, DolbySound)> {
+        self.dolby.map(|dolby| (&self.track, dolby))
     }
 
     /// Memory that it takes, in bytes.

@@ -259,7 +259,7 @@ fn with_range(response: Response<Body>, field: String) -> Response<Body> {
 }
 
 fn media_type(recording: &Recording, kind: vod::TrackSelection) -> HeaderValue {
-    let is_sound = matches!(kind, vod::TrackSelection::Sound(_)) || recording.movie.video.is_none();
+    let is_sound = kind.is_sound() || recording.movie.video.is_none();
     HeaderValue::from_static(if is_sound { "audio/mp4" } else { "video/mp4" })
 }
 

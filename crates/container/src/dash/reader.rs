@@ -5,9 +5,10 @@ use std::time::Duration;
 use roxmltree::{Document, Node};
 
 use super::timeline::S;
+use super::writer::PLACES_SCHEME;
 use super::{
-    AdaptationSet, ContentType, Mpd, PresentationType, Representation, RepresentationFormat,
-    RepresentationMedia, SegmentTemplate, SegmentTimeline,
+    AdaptationSet, ChannelConfiguration, ContentType, Mpd, PresentationType, Representation,
+    RepresentationFormat, RepresentationMedia, SegmentTemplate, SegmentTimeline,
 };
 
 /// Why a text is not a manifest. The server that wrote it is at fault.
@@ -68,6 +69,7 @@ fn adaptation_set(node: Node<'_, '_>) -> Result<AdaptationSet, MpdFault> {
         content,
         language: node.attribute("lang").map(str::to_owned),
         label: children(node, "Label").next().map(|label| label.text().unwrap_or_default().to_owned()),
+        selection_priority: optional(node, "selectionPriority")?,
         segment_alignment: node.attribute("segmentAlignment") == Some("true"),
         representations: representations.collect::<Result<_, _>>()?,
     })
@@ -87,7 +89,7 @@ fn representation(node: Node<'_, '_>, content: ContentType) -> Result<Representa
         },
         ContentType::Audio => {
             let said = children(node, "AudioChannelConfiguration").next();
-            let channels = said.map(|said| field(said, "value")).transpose()?.unwrap_or(0);
+            let channels = said.map(channels).transpose()?;
             RepresentationFormat::Audio { sample_rate: field(node, "audioSamplingRate")?, channels }
         }
         ContentType::Text => RepresentationFormat::Text,
@@ -99,6 +101,14 @@ fn representation(node: Node<'_, '_>, content: ContentType) -> Result<Representa
         format,
         media,
     })
+}
+
+fn channels(node: Node<'_, '_>) -> Result<ChannelConfiguration, MpdFault> {
+    if node.attribute("schemeIdUri") != Some(PLACES_SCHEME) {
+        return field(node, "value").map(ChannelConfiguration::Count);
+    }
+    let places = node.attribute("value").and_then(|digits| u16::from_str_radix(digits, 16).ok());
+    places.map(ChannelConfiguration::Places).ok_or_else(|| MpdFault::field(node, "value"))
 }
 
 fn segment_template(node: Node<'_, '_>) -> Result<SegmentTemplate, MpdFault> {

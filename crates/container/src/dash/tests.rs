@@ -41,10 +41,14 @@ fn what_is_written_is_read() {
         content,
         language: language.map(str::to_owned),
         label: language.map(|language| format!("<{language}>")),
+        selection_priority: (id == 1).then_some(0),
         segment_alignment: id == 0,
         representations: vec![representation],
     };
-    let sound = RepresentationFormat::Audio { sample_rate: 48_000, channels: 2 };
+    let sound =
+        RepresentationFormat::Audio { sample_rate: 48_000, channels: Some(ChannelConfiguration::Count(2)) };
+    let places = Some(ChannelConfiguration::Places(0xf801));
+    let surround = RepresentationFormat::Audio { sample_rate: 48_000, channels: places };
     let text = RepresentationMedia::BaseUrl("t<&\".vtt".to_owned());
     let adaptation_sets = vec![
         set(0, ContentType::Video, None, representation("v", "avc1.64001F", video, template(Some(3), None))),
@@ -54,6 +58,7 @@ fn what_is_written_is_read() {
             Some("f\"<&r"),
             representation("a", "mp4a.40.2", sound, template(None, Some(9))),
         ),
+        set(3, ContentType::Audio, None, representation("d", "ec-3", surround, template(None, None))),
         set(2, ContentType::Text, Some("de"), representation("t", "", RepresentationFormat::Text, text)),
     ];
     let seconds = Duration::from_millis;
@@ -83,6 +88,7 @@ fn letters_that_no_document_may_hold_are_left_out() {
         content: ContentType::Text,
         language: Some("d\u{ffff}e\0".to_owned()),
         label: Some("\u{1f}A\u{fffe}<\u{c}&\"]]>\u{fffd}".to_owned()),
+        selection_priority: None,
         segment_alignment: false,
         representations: Vec::new(),
     };

@@ -3,9 +3,14 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    AdaptationSet, ContentType, Mpd, PresentationType, Representation, RepresentationFormat,
-    RepresentationMedia, SegmentTemplate,
+    AdaptationSet, ChannelConfiguration, ContentType, Mpd, PresentationType, Representation,
+    RepresentationFormat, RepresentationMedia, SegmentTemplate,
 };
+
+/// Names a configuration of ISO/IEC 23003-3.
+const CHANNELS_SCHEME: &str = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
+/// Names a map of places, in hexadecimal digits.
+pub(super) const PLACES_SCHEME: &str = "tag:dolby.com,2014:dash:audio_channel_configuration:2011";
 
 /// Writes the XML text of the manifest.
 impl Display for Mpd {
@@ -56,6 +61,9 @@ impl Display for AdaptationSet {
         if let Some(language) = &self.language {
             write!(out, " lang=\"{}\"", Escaped(language))?;
         }
+        if let Some(priority) = self.selection_priority {
+            write!(out, " selectionPriority=\"{priority}\"")?;
+        }
         if self.segment_alignment {
             write!(out, " segmentAlignment=\"true\"")?;
         }
@@ -89,20 +97,32 @@ impl Display for Representation {
         }
         let channels = match self.format {
             RepresentationFormat::Audio { channels, .. } => channels,
-            _ => 0,
+            _ => None,
         };
         match &self.media {
-            // ChannelConfiguration of ISO/IEC 23003-3, which is the number of channels up to six.
-            RepresentationMedia::Segments(template) if channels > 0 => write!(
-                out,
-                ">\n<AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
-                 value=\"{}\"/>\n{template}\n",
-                if channels == 8 { 12 } else { channels }
-            )?,
-            RepresentationMedia::Segments(template) => write!(out, ">\n{template}\n")?,
+            RepresentationMedia::Segments(template) => {
+                writeln!(out, ">")?;
+                channels.map_or(Ok(()), |channels| channels.fmt(out))?;
+                writeln!(out, "{template}")?;
+            }
             RepresentationMedia::BaseUrl(url) => write!(out, "><BaseURL>{}</BaseURL>", Escaped(url))?,
         }
         writeln!(out, "</Representation>")
+    }
+}
+
+impl Display for ChannelConfiguration {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "<AudioChannelConfiguration schemeIdUri=")?;
+        match self {
+            // ChannelConfiguration of ISO/IEC 23003-3, which is the number of channels up to six.
+            Self::Count(channels) => {
+                let value = if *channels == 8 { 12 } else { *channels };
+                writeln!(out, "\"{CHANNELS_SCHEME}\" value=\"{value}\"/>")
+            }
+            // (ETSI TS 102 366 annex I.1.2.1.)
+            Self::Places(places) => writeln!(out, "\"{PLACES_SCHEME}\" value=\"{places:04X}\"/>"),
+        }
     }
 }
 

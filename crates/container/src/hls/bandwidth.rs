@@ -28,6 +28,11 @@ pub struct VariantLoad<G> {
 /// value, because hls.js before 1.0 takes equal ones for backups of one level. In a group the values have the order of the
 /// nominal rates; of two equal ones the first is larger.
 pub fn bandwidths<G: Copy + Eq + Hash>(variants: &[VariantLoad<G>]) -> Vec<u64> {
+    bandwidths_beside(&[], variants)
+}
+
+/// The same of variants that are listed after others: none has a value of `taken` either.
+pub fn bandwidths_beside<G: Copy + Eq + Hash>(taken: &[u64], variants: &[VariantLoad<G>]) -> Vec<u64> {
     let mut order: Vec<(usize, &VariantLoad<G>)> = variants.iter().enumerate().rev().collect();
     order.sort_by_key(|(_, variant)| variant.nominal_bps);
     let mut above = HashMap::new();
@@ -35,7 +40,10 @@ pub fn bandwidths<G: Copy + Eq + Hash>(variants: &[VariantLoad<G>]) -> Vec<u64> 
     for (index, variant) in order {
         // Most players want a positive number.
         let least = above.entry(variant.group).or_insert(1);
-        let bandwidth = variant.peak_bps.max(variant.nominal_bps).max(*least);
+        let mut bandwidth = variant.peak_bps.max(variant.nominal_bps).max(*least);
+        while taken.contains(&bandwidth) {
+            bandwidth += 1;
+        }
         *least = bandwidth + 1;
         if let Some(place) = stated.get_mut(index) {
             *place = bandwidth;

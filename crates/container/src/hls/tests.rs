@@ -111,6 +111,8 @@ fn bandwidths_are_unequal_in_a_group_and_in_the_order_of_the_nominal_rates() {
     let load = |group, nominal_bps, peak_bps| VariantLoad { group, nominal_bps, peak_bps };
     let loads = [load('a', 9, 3), load('a', 5, 20), load('b', 5, 5), load('a', 5, 5), load('b', 0, 0)];
     assert_eq!(bandwidths(&loads), [21, 20, 5, 5, 1]);
+    let later = [load('a', 20, 20), load('a', 20, 20), load('a', 3, 3)];
+    assert_eq!(bandwidths_beside(&[21, 20, 23], &later), [24, 22, 3]);
 }
 
 fn segment() -> impl Strategy<Value = MediaSegment> {

@@ -5,6 +5,7 @@
 //! anew only where players need another form: QuickTime's own sound entries, odd ES descriptors, names that say less than
 //! the parameter sets in them. Sans-IO.
 
+mod dolby;
 mod esds;
 mod names;
 mod pcm;
@@ -22,6 +23,7 @@ use names::name_of;
 use pictures::picture;
 use sounds::sound;
 
+pub use dolby::DolbySound;
 pub use sounds::aac_entry;
 
 /// Bytes of a visual sample entry before its boxes (§12.1.3).
@@ -77,6 +79,11 @@ impl Coding {
     /// The configuration, if the track is AAC of any kind.
     pub fn aac(&self) -> Option<AudioSpecificConfig> {
         AudioSpecificConfig::parse(&self.audio_specific_config()?).ok()
+    }
+
+    /// What its box says, if the track is AC-3 or E-AC-3 with an entry that players can rely on.
+    pub fn dolby(&self) -> Option<DolbySound> {
+        DolbySound::of_entry(&self.entry)
     }
 
     /// The format as the media path uses it. `None` if it is neither H.264 with 4-byte lengths nor AAC-LC.

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::super::super::isobmff::{BoxFault, BoxReader, BoxRef, put_full_box};
+use super::dolby::{ac3, eac3};
 use super::esds::{self, MPEG4_AUDIO, elementary_stream, put_es_descriptor};
 use super::pcm;
 use super::sound_entry::{SoundEntry, written};
@@ -127,54 +128,6 @@ fn flac(it: &SoundEntry<'_>) -> Result<DescribedEntry, BoxFault> {
     let packed = fields.skip(4 + 10).and_then(|()| fields.u32()).ok_or(dfla.fault("it is too short"))?;
     let (sample_rate, channels) = (packed >> 12, (packed >> 9 & 7) as u8 + 1);
     Ok(SoundEntry::played(it.plain(&dfla), "fLaC".to_owned(), channels, sample_rate))
-}
-
-/// AC-3 (ETSI TS 102 366 annex F.3 and F.4). Without its box players know nothing of it.
-fn ac3(it: &SoundEntry<'_>) -> Result<DescribedEntry, BoxFault> {
-    let Some(dac3) = it.find(*b"dac3") else {
-        return Ok(it.packets(PacketCoding::Ac3, it.sample_rate, it.channels));
-    };
-    let [first, second, _] = *dac3.body.first_chunk::<3>().ok_or(dac3.fault("it is too short"))?;
-    // fscod, bsid, bsmod, acmod, lfeon.
-    let sample_rate = dolby_rate(first >> 6).unwrap_or(it.sample_rate);
-    let channels = dolby_channels(second >> 3 & 7, second >> 2 & 1);
-    Ok(dolby(it, &dac3, PacketCoding::Ac3, (sample_rate, channels)))
-}
-
-/// E-AC-3 (ETSI TS 102 366 annex F.5 and F.6): the first independent substream is what is played.
-fn eac3(it: &SoundEntry<'_>) -> Result<DescribedEntry, BoxFault> {
-    let dec3 = it.need(*b"dec3")?;
-    let [_, _, first, second, ..] = *dec3.body else { return Err(dec3.fault("it is too short")) };
-    // fscod, bsid; reserved, asvc, bsmod, acmod, lfeon.
-    let sample_rate = dolby_rate(first >> 6).unwrap_or(it.sample_rate);
-    let channels = dolby_channels(second >> 1 & 7, second & 1);
-    Ok(dolby(it, &dec3, PacketCoding::Eac3, (sample_rate, channels)))
-}
-
-/// Sound that some players decode: its entry is good for them, and it is described for a decoder too.
-fn dolby(
-    it: &SoundEntry<'_>,
-    kept: &BoxRef<'_>,
-    coding: PacketCoding,
-    (rate, channels): (u32, u8),
-) -> DescribedEntry {
-    let codec = if coding == PacketCoding::Ac3 { "ac-3" } else { "ec-3" };
-    match it.packets(coding, rate, channels.into()) {
-        DescribedEntry::Played(described) => {
-            DescribedEntry::Played(Coding { entry: it.plain(kept), codec: codec.to_owned(), ..described })
-        }
-        left_out @ DescribedEntry::LeftOut(_) => left_out,
-    }
-}
-
-/// Samples per second of an `fscod` (ETSI TS 102 366 table 4.1).
-fn dolby_rate(fscod: u8) -> Option<u32> {
-    [48_000, 44_100, 32_000].get(usize::from(fscod)).copied()
-}
-
-/// Channels of an `acmod` (ETSI TS 102 366 table 4.3), with the low-frequency one.
-fn dolby_channels(acmod: u8, lfeon: u8) -> u8 {
-    [2, 1, 2, 3, 3, 4, 4, 5].get(usize::from(acmod)).copied().unwrap_or(2) + lfeon
 }
 
 /// Apple Lossless: its box, in the entry or in `wave`, has the name of the entry.

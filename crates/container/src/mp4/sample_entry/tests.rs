@@ -309,3 +309,47 @@ fn quicktime_sound_is_written_anew() {
     let rewritten = Boxes::new(&coding.entry[8 + SOUND..], 0).map(|found| found.expect("sound").kind);
     assert_eq!(rewritten.collect::<Vec<_>>(), [*b"esds"]);
 }
+
+#[test]
+fn entries_of_ac3_are_as_players_want_them() {
+    const DAC3: &[u8] = &[0x10, 0x3d, 0xc0];
+    let dac3 = || boxed(*b"dac3", DAC3);
+    let dolby = |kind: [u8; 4], fill: &dyn Fn(&mut Vec<u8>)| {
+        let coding = played(stsd(kind, fill, 1));
+        let said = coding.dolby().map(|it| (it.sample_rate, it.channels()));
+        let boxes: Vec<[u8; 4]> =
+            Boxes::new(&coding.entry[8 + SOUND..], 0).map(|found| found.expect("sound").kind).collect();
+        (coding.codec, coding.entry[4..8].to_vec(), said, boxes)
+    };
+    let right = |codec: &str, boxes: &[[u8; 4]]| {
+        (codec.to_owned(), codec.as_bytes().to_vec(), Some((48_000, 6)), boxes.to_vec())
+    };
+    // As it is: whatever else the encoder put there too.
+    let plain = audio([0, 2, 16, 48_000], &[], |out| {
+        dac3()(out);
+        boxed(*b"btrt", &[0; 12])(out);
+    });
+    assert_eq!(dolby(*b"ac-3", &plain), right("ac-3", &[*b"dac3", *b"btrt"]));
+    assert_eq!(dolby(*b"sac3", &plain), right("ac-3", &[*b"dac3"]));
+    let quicktime = audio([1, 2, 16, 48_000], &[0; 16], |out| put_box(out, *b"wave", dac3()));
+    assert_eq!(dolby(*b"ac-3", &quicktime), right("ac-3", &[*b"dac3"]));
+    let in_wave = audio([0, 2, 16, 48_000], &[], |out| put_box(out, *b"wave", dac3()));
+    assert_eq!(dolby(*b"sac3", &in_wave), right("ac-3", &[*b"dac3"]));
+    let second = audio([2, 3, 16, 1], LPCM, dac3());
+    assert_eq!(dolby(*b"ac-3", &second), right("ac-3", &[*b"dac3"]));
+    let dec3 = audio([1, 2, 16, 48_000], &[0; 16], boxed(*b"dec3", &[0x0c, 0, 0x20, 0x0f, 0]));
+    assert_eq!(dolby(*b"ec-3", &dec3), right("ec-3", &[*b"dec3"]));
+    // ISO's version 1 (§12.2.3.2) in a description of version 1 becomes version 0, as the description does.
+    let mut of_iso = Vec::new();
+    put_box(&mut of_iso, *b"stsd", |out| {
+        out.extend([1, 0, 0, 0, 0, 0, 0, 1]);
+        put_box(out, *b"ac-3", audio([1, 2, 16, 48_000], &[], dac3()));
+    });
+    let coding = played(read(&Boxes::new(&of_iso, 0).next().expect("a box").expect("sound"), 0));
+    assert_eq!((coding.entry.get(16..18), coding.dolby().is_some()), (Some(&[0, 0][..]), true));
+    // Without the box, and with one that says what AC-3 is not.
+    assert_eq!(dolby(*b"ac-3", &audio([0, 2, 16, 48_000], &[], |_| {})).2, None);
+    let wrong = audio([0, 2, 16, 48_000], &[], boxed(*b"dac3", &[0x20, 0x3d, 0xc0]));
+    assert_eq!(dolby(*b"ac-3", &wrong).2, None);
+    assert_eq!(played(stsd(*b"mp4a", audio([0, 2, 16, 48_000], &[], with_esds(0xa5, &[])), 1)).dolby(), None);
+}
