@@ -194,7 +194,7 @@ where
     }
 }
 
-/// As [`serve_stream`], but answers that are ready take the [`FastPath`], and other GETs the [plain path](plain_path).
+/// As [`serve_stream`], but answers that are ready take the [`FastPath`], and other GETs the plain path (`plain_path.rs`).
 pub async fn serve_fast_path<S>(
     mut stream: TcpStream,
     service: S,

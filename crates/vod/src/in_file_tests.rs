@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use amphi_container::dash::{ChannelConfiguration, ContentType, Mpd, RepresentationFormat};
-use amphi_container::hls::{self, MultivariantPlaylist, ParsedPlaylist, VariantStream};
+use amphi_container::hls::{self, MultivariantPlaylist, ParsedPlaylist};
 use amphi_container::isobmff::{Boxes, put_box};
 use amphi_container::mp4::TrackMedia;
 use amphi_container::testing::{edit_list, moov, put, track_rewritten};

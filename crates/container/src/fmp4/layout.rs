@@ -1,6 +1,6 @@
 //! The layout of a recording's segment before its samples are read: its head, and where in the file its samples are. Sans-IO.
 //!
-//! Which ranges of the file they are, [`placing`](super::placing) says. Sound that is not in the file, because it is coded here
+//! Which ranges of the file they are, `placing.rs` says. Sound that is not in the file, because it is coded here
 //! or is silence, is the end of the head.
 //!
 //! All times are those of the recording. An edit list takes away the priming of sound and the delay of B pictures.
