@@ -5,7 +5,7 @@ use std::io::{self, IoSliceMut};
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use rustix::fs::{Advice, fadvise, sendfile};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, retry_on_intr};
@@ -30,13 +30,22 @@ pub(super) fn is_at_hand(file: &File, range: &Range<u64>) -> bool {
     })
 }
 
-/// Where a byte is sent to that nobody wants.
-static SINK: LazyLock<io::Result<File>> = LazyLock::new(|| File::options().write(true).open("/dev/null"));
+/// Where a byte is sent to that nobody wants. Opened anew after a failure, such as that of a process without free descriptors.
+static SINK: OnceLock<File> = OnceLock::new();
+
+fn sink() -> Option<&'static File> {
+    if SINK.get().is_none()
+        && let Ok(file) = File::options().write(true).open("/dev/null")
+    {
+        let _ = SINK.set(file);
+    }
+    SINK.get()
+}
 
 /// Whether the file can be sent from the page cache without waiting for the storage: it can be asked what is there, which tmpfs
 /// does not say and network file systems may not, and sendfile(2) takes it. Blocks.
 pub(super) fn can_be_sent(file: &File) -> bool {
-    let Ok(sink) = &*SINK else { return false };
+    let Some(sink) = sink() else { return false };
     let mut byte = [0];
     let asked = preadv2(file, &mut [IoSliceMut::new(&mut byte)], 0, ReadWriteFlags::NOWAIT).map(|_| ());
     let sent = retry_on_intr(|| sendfile(sink, file, Some(&mut 0), 1)).map(|_| ());

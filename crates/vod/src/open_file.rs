@@ -1,8 +1,9 @@
 //! A file that is open, and whether its bytes are still those that were indexed. All of it blocks.
 //!
 //! Contract. [`OpenFile::indexed`] tells once what the index was made of. Before the first bytes are served,
-//! [`OpenFile::learn`] looks at some bytes in between, and whether the file can be sent from the page cache. After each read [`OpenFile::is_as_it_was`] compares the state of the
-//! file, which is cheap; if it differs, [`OpenFile::check`] says whether the bytes do.
+//! [`OpenFile::learn`] looks at some bytes in between, and whether the file can be sent from the page cache. After each read
+//! [`OpenFile::is_as_it_was`] compares the state of the file, which is cheap; if it differs, [`OpenFile::check`] says whether
+//! the bytes do.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;

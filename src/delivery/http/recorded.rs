@@ -157,8 +157,7 @@ async fn download(request: &Parts, mount: &Mount, stream: &RecordingStream) -> R
 }
 
 /// 200, 206 or 416 (RFC 9110 §14.2, §15.5.17) with bytes of a file. The first of them are read, or seen to be at hand, before
-/// the head is sent, so that
-/// a file that cannot be read is still a refusal.
+/// the head is sent, so that a file that cannot be read is still a refusal.
 async fn bytes(
     request: &Parts,
     mount: &Mount,
