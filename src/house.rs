@@ -19,6 +19,7 @@ const SHARED: [&str; 4] = ["control", "media", "protocol", "runtime"];
 const STOREYS: [&[&str]; 5] = [
     &["media", "clock", "log", "meter", "retry", "percent", "state_file"],
     &[
+        "access",
         "agenda",
         "alarm",
         "audit",
@@ -42,7 +43,7 @@ const STOREYS: [&[&str]; 5] = [
 ];
 
 /// Crates that Cargo keeps free of a runtime and of sockets.
-const WITHOUT_RUNTIME: [&str; 4] = ["media", "config", "container", "protocol"];
+const WITHOUT_RUNTIME: [&str; 5] = ["access", "media", "config", "container", "protocol"];
 
 /// Crates that those do not depend on.
 const RUNTIME: [&str; 9] =
@@ -51,6 +52,7 @@ const RUNTIME: [&str; 9] =
 /// Files that decide: no runtime, no sockets, no files, no clock of their own. Those of crates without a runtime are
 /// checked for the rest of this.
 const CORES: &[(&str, &[&str])] = &[
+    ("crates/access/src/", &[""]),
     ("crates/container/src/", &[""]),
     ("crates/protocol/src/", &[""]),
     ("crates/sound/src/", &[""]),

@@ -18,7 +18,7 @@
 //!  4  server                                                             (wiring, demo, order of ending)
 //!  3  delivery admin                                                     (what the world may ask)
 //!  2  source ladder channel store vod schedule rehearsal simulator loadtest    (stages: none knows another)
-//!  1  config feed matrix agenda alarm audit http rtsp rtmp sniff udp container sound push tasks workshop
+//!  1  config access feed matrix agenda alarm audit http rtsp rtmp sniff udp container sound push tasks workshop
 //!                                                                        (what stages are told and joined with)
 //!  0  media clock meter log retry percent state_file                     (types that everybody uses)
 //! ```
@@ -100,6 +100,7 @@
 //!
 //! **Where to start.** [`server::Server::start`] reads like a table of contents; `main.rs` has the commands.
 
+pub use amphi_access as access;
 pub use amphi_admin as admin;
 pub use amphi_config as config;
 pub use amphi_container as container;
