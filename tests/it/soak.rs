@@ -102,6 +102,7 @@ fn a_fault_every_ten_seconds_leaves_nothing_behind() {
     eventually("as many tasks as before", || size(&server)[2] <= tasks.0 + 2.0);
     eventually("as many descriptors as before", || size(&server)[3] <= files.0 + 2.0);
     let bound = if minutes > 1 { memory.0 * 1.05 } else { memory.0 + SETTLING };
-    assert!(memory.1 <= bound, "RSS {memory:?}");
+    // On a machine that is short of time the rungs' queues fill up with pictures, 70 MB of two halls; they empty again.
+    eventually(&format!("at most {:.1} MB", bound / 1e6), || size(&server)[0] <= bound);
     assert_eq!(server.end(), Some(0));
 }
