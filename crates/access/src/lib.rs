@@ -18,9 +18,15 @@
 //! ```
 
 mod credentials;
+mod grant;
+mod network;
 mod refusal;
+mod rules;
 mod subject;
 
 pub use credentials::Credentials;
+pub use grant::{GRANT_BYTES, GRANT_SIGN, Grant, GrantGroup, Grants};
+pub use network::{Network, NetworkError, viewer_address};
 pub use refusal::Refusal;
+pub use rules::{Need, Passed, Rule, Rules, Way, WayError};
 pub use subject::{Pattern, Subject};

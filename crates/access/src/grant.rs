@@ -1,0 +1,183 @@
+//! Grants: what a viewer carries in the path from the entry to everything that the entry names.
+//!
+//! ```text
+//! ~<until>-<group>-<tag>        until: unix seconds, 8 hexadecimal digits, a multiple of the period
+//!                               group: of whom, 4 hexadecimal digits of SHA-256 of the key's or network's name
+//!                               tag: the first 24 hexadecimal digits of HMAC-SHA-256 of "<scope>\n<until>-<group>"
+//! ```
+//! A grant is equal for all who came in the same period by the same right, so a cache has few of them to check, and no player
+//! needs to know of it: relative addresses inherit it. It says nothing of a person. Its form is plain enough for a cache to
+//! check it, see `docs/caches.md`.
+//!
+//! Contract: the entry takes a fresh grant or hands out one ([`Grants::mint`]); everything else takes any grant that
+//! [`Grants::check`] lets pass, and decides by its end whether it is stale.
+
+use core::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::refusal::Refusal;
+
+/// The sign in front of a grant in a path.
+pub const GRANT_SIGN: char = '~';
+/// Length of a grant in bytes, with its sign.
+pub const GRANT_BYTES: usize = 1 + 8 + 1 + 4 + 1 + TAG_DIGITS;
+/// Hexadecimal digits of the tag: 96 bits (RFC 2104 §5 asks for 80 at least).
+const TAG_DIGITS: usize = 24;
+
+/// Of whom a grant is: a short hash of the name of a key or a network.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GrantGroup(u16);
+
+impl GrantGroup {
+    /// That of a name.
+    pub fn of(name: &str) -> Self {
+        let [first, second, ..] = <[u8; 32]>::from(Sha256::digest(name));
+        Self(u16::from_be_bytes([first, second]))
+    }
+}
+
+impl fmt::Display for GrantGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}", self.0)
+    }
+}
+
+impl fmt::Debug for GrantGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A grant whose tag is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Of whom.
+    pub group: GrantGroup,
+    /// Until when the entry takes it.
+    pub until: Timestamp,
+    /// When it was made, or up to one period before.
+    pub since: Timestamp,
+}
+
+/// Makes and checks grants.
+#[derive(Clone)]
+pub struct Grants {
+    /// With the secret already hashed in: a check costs two blocks of SHA-256.
+    keyed: Hmac<Sha256>,
+    period_s: i64,
+}
+
+impl fmt::Debug for Grants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grants").field("period_s", &self.period_s).finish_non_exhaustive()
+    }
+}
+
+impl Grants {
+    /// Grants that the entry takes for one to two periods of so many seconds.
+    pub fn new(secret: &[u8], period_s: u32) -> Self {
+        // HMAC takes keys of any length (RFC 2104 §2).
+        let keyed = Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&Default::default()));
+        Self { keyed, period_s: i64::from(period_s.max(1)) }
+    }
+
+    /// The grant of those who come now, with its sign; `scope` is what it opens.
+    pub fn mint(&self, scope: &str, group: GrantGroup, now: Timestamp) -> String {
+        let until = (now.as_second() / self.period_s + 2) * self.period_s;
+        let claim = format!("{:08x}-{group}", until.clamp(0, i64::from(u32::MAX)));
+        let mut tag = [0; TAG_DIGITS];
+        self.tag(scope, claim.as_bytes(), &mut tag);
+        format!("{GRANT_SIGN}{claim}-{}", String::from_utf8_lossy(&tag))
+    }
+
+    /// The grant in that segment of a path, if it was made for that scope. `Malformed` if it is none, `Signature` if it was
+    /// made for something else, or by somebody else.
+    pub fn check(&self, scope: &str, segment: &str) -> Result<Grant, Refusal> {
+        let text = segment.strip_prefix(GRANT_SIGN).filter(|text| text.len() == GRANT_BYTES - 1);
+        let (claim, tag) = text.and_then(|text| text.rsplit_once('-')).ok_or(Refusal::Malformed)?;
+        let (until, group) = claim.split_once('-').ok_or(Refusal::Malformed)?;
+        let (until_s, group) = hex(until, 8).zip(hex(group, 4)).ok_or(Refusal::Malformed)?;
+        let mut right = [0; TAG_DIGITS];
+        self.tag(scope, claim.as_bytes(), &mut right);
+        if !bool::from(right.as_slice().ct_eq(tag.as_bytes())) {
+            return Err(Refusal::Signature);
+        }
+        let at = |second| Timestamp::from_second(second).map_err(|_| Refusal::Malformed);
+        let (until, since) = (at(i64::from(until_s))?, at(i64::from(until_s) - 2 * self.period_s)?);
+        Ok(Grant { group: GrantGroup(group as u16), until, since })
+    }
+
+    fn tag(&self, scope: &str, claim: &[u8], into: &mut [u8; TAG_DIGITS]) {
+        let mut mac = self.keyed.clone();
+        mac.update(scope.as_bytes());
+        mac.update(b"\n");
+        mac.update(claim);
+        let digits = |byte: u8| [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]);
+        let all = <[u8; 32]>::from(mac.finalize().into_bytes());
+        for (two, byte) in into.chunks_exact_mut(2).zip(all) {
+            two.copy_from_slice(&digits(byte));
+        }
+    }
+}
+
+/// A number of so many lower-case hexadecimal digits: there is one spelling of a grant.
+fn hex(text: &str, digits: usize) -> Option<u32> {
+    let is_plain = text.len() == digits && text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
+    is_plain.then(|| u32::from_str_radix(text, 16).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    #[test]
+    fn all_who_come_in_one_period_by_one_right_have_one_grant() {
+        let grants = Grants::new(b"secret", 300);
+        let moodle = GrantGroup::of("moodle");
+        let first = grants.mint("Live_PAES", moodle, at(1_795_000_200));
+        assert_eq!(first, grants.mint("Live_PAES", moodle, at(1_795_000_200 + 299)));
+        assert_ne!(first, grants.mint("Live_PAES", moodle, at(1_795_000_200 + 300)));
+        assert_ne!(first, grants.mint("Live_L2", moodle, at(1_795_000_200)));
+        assert_ne!(first, grants.mint("Live_PAES", GrantGroup::of("campus"), at(1_795_000_200)));
+        assert_eq!(first.len(), GRANT_BYTES);
+        let read = grants.check("Live_PAES", &first).expect("it is right");
+        assert_eq!((read.group, read.until, read.since), (moodle, at(1_795_000_800), at(1_795_000_200)));
+        assert_eq!(grants.check("Live_L2", &first), Err(Refusal::Signature));
+        assert_eq!(Grants::new(b"other", 300).check("Live_PAES", &first), Err(Refusal::Signature));
+    }
+
+    #[test]
+    fn what_a_cache_computes() {
+        // python3: hmac.new(b"secret", b"Live_PAES\n6afd89e0-" + hashlib.sha256(b"moodle").hexdigest()[:4].encode(), "sha256")
+        let grant = Grants::new(b"secret", 300).mint("Live_PAES", GrantGroup::of("moodle"), at(1_795_000_200));
+        insta::assert_snapshot!(grant, @"~6afd89e0-36af-747976f64834f6915c50eed7");
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_text_passes(text in "~[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{24}", place in 0_usize..39, with in 0_u8..16) {
+            let grants = Grants::new(b"secret", 300);
+            prop_assert!(grants.check("Live_PAES", &text).is_err());
+            let right = grants.mint("Live_PAES", GrantGroup::of("moodle"), at(1_795_000_000));
+            let mut wrong = right.clone().into_bytes();
+            wrong[place] = b"0123456789abcdef"[usize::from(with)];
+            let wrong = String::from_utf8(wrong).expect("ASCII");
+            prop_assert_eq!(grants.check("Live_PAES", &wrong).is_ok(), wrong == right);
+        }
+
+        #[test]
+        fn no_text_is_a_panic(text in "\\PC{0,50}", scope in "\\PC{0,20}") {
+            let _ = Grants::new(b"secret", 300).check(&scope, &text);
+        }
+    }
+}
