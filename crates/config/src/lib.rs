@@ -18,6 +18,7 @@
 //! assert!(faults.to_string().contains("config.toml:2"), "{faults}");
 //! ```
 
+mod access;
 mod check;
 mod difference;
 mod document;
@@ -33,6 +34,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use access::{Access, AccessKey, AccessKeyKind, AccessNetwork, AccessRule, TokenHash};
 pub use difference::{Difference, Ending, Part};
 pub use fault::{Fault, Faults, Position};
 pub use report::{CheckReport, check, compare};
@@ -67,6 +69,8 @@ pub struct Config {
     pub admin: Admin,
     /// How long each fault must last to be an alarm, and the webhooks that alarms are posted to.
     pub alarm: Alarm,
+    /// Who may watch what.
+    pub access: Access,
     /// Settings of the operators' console.
     pub console: Console,
     /// The public pages of the plain HTTP port.
@@ -95,6 +99,8 @@ pub struct Server {
     pub connections: u32,
     /// Most connections of one address (one /64 of IPv6); 0 = no bound. Loopback has none.
     pub connections_per_address: u32,
+    /// Addresses and networks of reverse proxies whose word about a viewer's address and name is taken.
+    pub trusted_proxies: Vec<String>,
 }
 
 impl Default for Server {
@@ -108,6 +114,7 @@ impl Default for Server {
             state_dir: PathBuf::from("state"),
             connections: 20_000,
             connections_per_address: 5000,
+            trusted_proxies: Vec::new(),
         }
     }
 }
