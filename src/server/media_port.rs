@@ -19,6 +19,7 @@ use crate::delivery::{
     AccessAction, AccessDenied, AccessRequest, Delivery, Door, Protocol, PublishedStream, Publishing,
     RtmpPort, RtspPort,
 };
+use amphi_access::Admission;
 use amphi_http::{self as http, Attempts, Credential, Limits, Places, Port, SlowPath};
 use amphi_media::Track;
 use amphi_media::clock::Clock;
@@ -187,16 +188,16 @@ impl fmt::Debug for Gate {
 }
 
 /// One answer for a wrong name and a wrong key, so that nobody can find out names.
-const NO: AccessDenied = AccessDenied("there is no such source, or the key is not the right one");
+const NO: AccessDenied = AccessDenied::Told("there is no such source, or the key is not the right one");
 
 /// Answered without looking at the key.
 const WAIT: AccessDenied =
-    AccessDenied("too many wrong keys came from this address; try again in ten seconds");
+    AccessDenied::Told("too many wrong keys came from this address; try again in ten seconds");
 
 impl Door for Gate {
-    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<Admission, AccessDenied> {
         let source = match caller.wish {
-            AccessAction::Play(_) => return Ok(()),
+            AccessAction::Play(_) => return Ok(Admission::Open),
             AccessAction::Publish { source, .. } => source,
         };
         let from = caller.peer.map(|peer| peer.ip());
@@ -205,7 +206,7 @@ impl Door for Gate {
         if asked.is_err() {
             self.attempts.rejected(Credential::PublishKey, from);
         }
-        asked
+        asked.map(|()| Admission::Open)
     }
 
     fn challenge(&self, user: &str) -> Option<String> {

@@ -159,7 +159,8 @@ mod tests {
     #[test]
     fn what_a_cache_computes() {
         // python3: hmac.new(b"secret", b"Live_PAES\n6afd89e0-" + hashlib.sha256(b"moodle").hexdigest()[:4].encode(), "sha256")
-        let grant = Grants::new(b"secret", 300).mint("Live_PAES", GrantGroup::of("moodle"), at(1_795_000_200));
+        let grant =
+            Grants::new(b"secret", 300).mint("Live_PAES", GrantGroup::of("moodle"), at(1_795_000_200));
         insta::assert_snapshot!(grant, @"~6afd89e0-36af-747976f64834f6915c50eed7");
     }
 

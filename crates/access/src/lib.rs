@@ -8,7 +8,7 @@
 //! **What does not belong here:** how a subject is found (`delivery::address`), how a refusal is worded in a protocol,
 //! connections to key servers and hooks.
 //!
-//! **Where to start.** [`Credentials`] is what comes in, [`Refusal`] what goes out when it does not open a [`Subject`].
+//! **Where to start.** [`AccessControl::admit`] is the whole decision.
 //!
 //! # Example
 //! ```
@@ -17,6 +17,7 @@
 //! assert!(Pattern::new("vod/engage-player/*").covers(Subject("vod/engage-player/4f1c/anatomy.smil")));
 //! ```
 
+mod control;
 mod credentials;
 mod grant;
 mod network;
@@ -24,9 +25,10 @@ mod refusal;
 mod rules;
 mod subject;
 
+pub use control::{AccessControl, Admission, KeyCheck, Revocations, Visit, VisitStep};
 pub use credentials::Credentials;
 pub use grant::{GRANT_BYTES, GRANT_SIGN, Grant, GrantGroup, Grants};
 pub use network::{Network, NetworkError, viewer_address};
 pub use refusal::Refusal;
-pub use rules::{Need, Passed, Rule, Rules, Way, WayError};
+pub use rules::{Need, Passed, PathRule, Rules, WayIn, WayInError};
 pub use subject::{Pattern, Subject};

@@ -1,5 +1,7 @@
 //! What is enough to get in, for each name: the rules of the configuration.
 
+use core::fmt;
+
 use super::refusal::Refusal;
 use super::subject::{Pattern, Subject};
 
@@ -12,19 +14,30 @@ pub enum Need {
     Key(String),
 }
 
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(name) => write!(f, "network:{name}"),
+            Self::Key(name) => write!(f, "key:{name}"),
+        }
+    }
+}
+
 /// One way to get in: all of these needs. Without any it is open to everybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way(pub Vec<Need>);
+pub struct WayIn(pub Vec<Need>);
 
 /// A way that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} says no way to get in; it is \"public\", \"network:NAME\", \"key:NAME\", or several of these joined by \" + \"")]
-pub struct WayError(pub String);
+#[error(
+    "{0:?} says no way to get in; it is \"public\", \"network:NAME\", \"key:NAME\", or several of these joined by \" + \""
+)]
+pub struct WayInError(pub String);
 
-impl Way {
+impl WayIn {
     /// Reads `public`, `network:<name>`, `key:<name>`, or several joined by `+`.
-    pub fn parse(text: &str) -> Result<Self, WayError> {
-        let fault = || WayError(text.to_owned());
+    pub fn parse(text: &str) -> Result<Self, WayInError> {
+        let fault = || WayInError(text.to_owned());
         if text.trim() == "public" {
             return Ok(Self(Vec::new()));
         }
@@ -48,16 +61,38 @@ impl Way {
 
 /// A rule: for what it is, and the ways to get in, one of which is enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct PathRule {
     /// The names that it covers.
     pub pattern: Pattern,
     /// The ways; without any nobody gets in.
-    pub ways: Vec<Way>,
+    pub ways: Vec<WayIn>,
+}
+
+impl PathRule {
+    /// Whether everybody may have what it covers.
+    pub fn is_open(&self) -> bool {
+        self.ways.iter().any(|way| way.0.is_empty())
+    }
+
+    /// Goes through the ways; `meets` says whether the caller meets a need. Of several refusals the most telling one is given.
+    pub fn decide(&self, mut meets: impl FnMut(&Need) -> Result<(), Refusal>) -> Result<Passed<'_>, Refusal> {
+        if self.is_open() {
+            return Ok(Passed::Open);
+        }
+        let mut refusal = Refusal::Missing;
+        for way in &self.ways {
+            match way.0.iter().try_for_each(&mut meets) {
+                Ok(()) => return Ok(way.group().map_or(Passed::Open, Passed::By)),
+                Err(why) => refusal = refusal.max(why),
+            }
+        }
+        Err(refusal)
+    }
 }
 
 /// The rules, in the order of the configuration. The first one that covers a name decides; a name that none covers is open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules(pub Vec<Rule>);
+pub struct Rules(pub Vec<PathRule>);
 
 /// How a caller gets in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,33 +105,22 @@ pub enum Passed<'a> {
 
 impl Rules {
     /// The rule that decides about a name.
-    pub fn rule(&self, subject: Subject<'_>) -> Option<&Rule> {
+    pub fn rule(&self, subject: Subject<'_>) -> Option<&PathRule> {
         self.0.iter().find(|rule| rule.pattern.covers(subject))
     }
 
     /// Whether everybody may have that.
     pub fn is_open(&self, subject: Subject<'_>) -> bool {
-        self.rule(subject).is_none_or(|rule| rule.ways.iter().any(|way| way.0.is_empty()))
+        self.rule(subject).is_none_or(PathRule::is_open)
     }
 
-    /// Goes through the ways; `meets` says whether the caller meets a need. Of several refusals the most telling one is given.
+    /// Decides by the rule that covers a name, see [`PathRule::decide`].
     pub fn decide(
         &self,
         subject: Subject<'_>,
-        mut meets: impl FnMut(&Need) -> Result<(), Refusal>,
+        meets: impl FnMut(&Need) -> Result<(), Refusal>,
     ) -> Result<Passed<'_>, Refusal> {
-        if self.is_open(subject) {
-            return Ok(Passed::Open);
-        }
-        let ways = self.rule(subject).map(|rule| rule.ways.as_slice()).unwrap_or_default();
-        let mut refusal = Refusal::Missing;
-        for way in ways {
-            match way.0.iter().try_for_each(&mut meets) {
-                Ok(()) => return Ok(way.group().map_or(Passed::Open, Passed::By)),
-                Err(why) => refusal = refusal.max(why),
-            }
-        }
-        Err(refusal)
+        self.rule(subject).map_or(Ok(Passed::Open), |rule| rule.decide(meets))
     }
 }
 
@@ -105,16 +129,19 @@ mod tests {
     use super::*;
 
     fn rules(all: &[(&str, &[&str])]) -> Rules {
-        let rule = |(pattern, ways): &(&str, &[&str])| Rule {
+        let rule = |(pattern, ways): &(&str, &[&str])| PathRule {
             pattern: Pattern::new(pattern),
-            ways: ways.iter().map(|way| Way::parse(way).expect("a way")).collect(),
+            ways: ways.iter().map(|way| WayIn::parse(way).expect("a way")).collect(),
         };
         Rules(all.iter().map(rule).collect())
     }
 
     /// Decides for a caller who has these needs met.
     fn ask<'a>(rules: &'a Rules, subject: &str, met: &[Need]) -> Result<Passed<'a>, Refusal> {
-        rules.decide(Subject(subject), |need| if met.contains(need) { Ok(()) } else { Err(Refusal::Signature) })
+        rules.decide(
+            Subject(subject),
+            |need| if met.contains(need) { Ok(()) } else { Err(Refusal::Signature) },
+        )
     }
 
     #[test]
@@ -138,10 +165,10 @@ mod tests {
 
     #[test]
     fn ways_as_they_are_written() {
-        assert_eq!(Way::parse(" public "), Ok(Way(Vec::new())));
-        assert_eq!(Way::parse("key:a+network:b").map(|way| way.0.len()), Ok(2));
+        assert_eq!(WayIn::parse(" public "), Ok(WayIn(Vec::new())));
+        assert_eq!(WayIn::parse("key:a+network:b").map(|way| way.0.len()), Ok(2));
         for wrong in ["", "moodle", "key:", "public + key:a", "key:a +", "Key:a"] {
-            assert_eq!(Way::parse(wrong), Err(WayError(wrong.to_owned())), "{wrong}");
+            assert_eq!(WayIn::parse(wrong), Err(WayInError(wrong.to_owned())), "{wrong}");
         }
     }
 }

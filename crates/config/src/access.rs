@@ -74,7 +74,7 @@ pub enum AccessKeyKind {
 /// The hash of Wowza's SecureToken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TokenHash {
+pub enum SecureTokenHash {
     /// SHA-256.
     #[default]
     Sha256,
@@ -99,7 +99,7 @@ pub struct AccessKey {
     /// Wowza: how the names of its parameters begin.
     pub prefix: String,
     /// Wowza: the hash.
-    pub hash: TokenHash,
+    pub hash: SecureTokenHash,
     /// Wowza: whether the viewer's address is hashed, too.
     pub ip: bool,
     /// Opencast: the key's identifier in its URLs.
@@ -134,7 +134,7 @@ impl Default for AccessKey {
             secrets: Vec::new(),
             secrets_file: PathBuf::new(),
             prefix: "wowzatoken".to_owned(),
-            hash: TokenHash::default(),
+            hash: SecureTokenHash::default(),
             ip: false,
             key_id: String::new(),
             strict: false,

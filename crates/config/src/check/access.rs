@@ -1,6 +1,6 @@
 //! `[access]` and `server.trusted_proxies`.
 
-use amphi_access::{Network, Need, Pattern, Subject, Way};
+use amphi_access::{Need, Network, Pattern, Subject, WayIn};
 
 use super::super::suggest::hint;
 use super::super::{AccessKey, AccessKeyKind, AccessRule, Config};
@@ -73,11 +73,16 @@ fn one_key(checker: &mut Checker<'_>, place: &Place, subject: &str, key: &Access
         _ => true,
     };
     if needs_secret && key.secrets.is_empty() && !has_file {
-        let or = if kind == AccessKeyKind::Jwt { "secrets, secrets_file or jwks_url" } else { "secrets or secrets_file" };
+        let or = if kind == AccessKeyKind::Jwt {
+            "secrets, secrets_file or jwks_url"
+        } else {
+            "secrets or secrets_file"
+        };
         checker.fault(&place.key("secrets"), format!("{subject}: it has no secret: give {or}"));
     }
     if !key.secrets.is_empty() && has_file {
-        checker.fault(&place.key("secrets_file"), format!("{subject}: give secrets or secrets_file, not both"));
+        checker
+            .fault(&place.key("secrets_file"), format!("{subject}: give secrets or secrets_file, not both"));
     }
     if key.secrets.iter().any(super::super::Secret::is_empty) {
         checker.fault(&place.key("secrets"), format!("{subject}: an empty secret opens to everybody"));
@@ -118,7 +123,10 @@ fn one_key(checker: &mut Checker<'_>, place: &Place, subject: &str, key: &Access
     ] {
         if is_set && !is_of_kind {
             let kind = format!("{kind:?}").to_lowercase();
-            checker.fault(&place.key(name), format!("{subject}: {name} means nothing to a key of kind {kind:?}"));
+            checker.fault(
+                &place.key(name),
+                format!("{subject}: {name} means nothing to a key of kind {kind:?}"),
+            );
         }
     }
 }
@@ -132,24 +140,32 @@ fn rules(checker: &mut Checker<'_>, config: &Config) {
             checker.fault(&place.key("path"), format!("{subject}: path: empty; \"*\" is everything"));
             continue;
         }
-        let ways: Vec<Way> =
-            (0..).zip(&rule.allow).filter_map(|(at, text)| one_way(checker, &place, &subject, (at, text), config)).collect();
+        let ways: Vec<WayIn> = (0..)
+            .zip(&rule.allow)
+            .filter_map(|(at, text)| one_way(checker, &place, &subject, (at, text), config))
+            .collect();
         if rule.allow.is_empty() {
             checker.warning(&place, format!("{subject}: allow is empty: nobody may watch {:?}", rule.path));
         }
         if ways.len() > 1 && ways.iter().any(|way| way.0.is_empty()) {
-            checker.warning(&place.key("allow"), format!("{subject}: \"public\" makes all else in allow meaningless"));
+            checker.warning(
+                &place.key("allow"),
+                format!("{subject}: \"public\" makes all else in allow meaningless"),
+            );
         }
         let before = access.rules.iter().take(index).position(|other| shadows(other, rule));
         if let Some(other) = before {
-            let message = format!("{subject}: rule number {} comes first and covers all of {:?}", other + 1, rule.path);
+            let message =
+                format!("{subject}: rule number {} comes first and covers all of {:?}", other + 1, rule.path);
             checker.warning(&place.key("path"), message);
         }
         let app = rule.path.trim_matches('/').split('/').next().unwrap_or_default();
-        let names = || config.channels.iter().map(|it| &*it.name).chain(config.vods.iter().map(|it| &*it.name));
+        let names =
+            || config.channels.iter().map(|it| &*it.name).chain(config.vods.iter().map(|it| &*it.name));
         let pattern = Pattern::new(app);
         if !names().any(|name| pattern.covers(Subject(name))) && !checker.document.is_nameless("channel") {
-            let message = format!("{subject}: no channel and no mount is called {}{}", quoted(app), hint(app, names()));
+            let message =
+                format!("{subject}: no channel and no mount is called {}{}", quoted(app), hint(app, names()));
             checker.warning(&place.key("path"), message);
         }
     }
@@ -157,7 +173,8 @@ fn rules(checker: &mut Checker<'_>, config: &Config) {
 
 /// Whether nothing is left to `later` by `first`. Two patterns with stars are not compared.
 fn shadows(first: &AccessRule, later: &AccessRule) -> bool {
-    let covers = !later.path.contains('*') && Pattern::new(&first.path).covers(Subject(later.path.trim_matches('/')));
+    let covers =
+        !later.path.contains('*') && Pattern::new(&first.path).covers(Subject(later.path.trim_matches('/')));
     covers || first.path.trim_matches('/') == later.path.trim_matches('/') || first.path == "*"
 }
 
@@ -167,9 +184,9 @@ fn one_way(
     subject: &str,
     (at, text): (usize, &str),
     config: &Config,
-) -> Option<Way> {
+) -> Option<WayIn> {
     let place = place.key("allow").item(at);
-    let way = match Way::parse(text) {
+    let way = match WayIn::parse(text) {
         Ok(way) => way,
         Err(error) => {
             checker.fault(&place, format!("{subject}: allow: {error}"));
@@ -178,11 +195,14 @@ fn one_way(
     };
     for need in &way.0 {
         let (kind, name, known): (_, _, Vec<&str>) = match need {
-            Need::Network(name) => ("network", name, config.access.networks.iter().map(|it| &*it.name).collect()),
+            Need::Network(name) => {
+                ("network", name, config.access.networks.iter().map(|it| &*it.name).collect())
+            }
             Need::Key(name) => ("key", name, config.access.keys.iter().map(|it| &*it.name).collect()),
         };
         if !known.contains(&name.as_str()) {
-            let message = format!("{subject}: allow: there is no {kind} {}{}", quoted(name), hint(name, known));
+            let message =
+                format!("{subject}: allow: there is no {kind} {}{}", quoted(name), hint(name, known));
             checker.fault(&place, message);
         }
     }

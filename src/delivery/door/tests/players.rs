@@ -21,6 +21,7 @@ use crate::delivery::{
     PublishedStream, Publishing, Registry, RtmpPort, RtspPort, air,
 };
 use crate::store::{PublishedRung, WindowWriter, published_window};
+use amphi_access::Admission;
 use amphi_http::{Limits, Places, SlowPath, serve_fast_path};
 use amphi_media::clock::{Clock, SystemClock};
 use amphi_media::{
@@ -44,10 +45,16 @@ struct Recorder {
 }
 
 impl Door for Recorder {
-    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
-        let AccessAction::Play(what) = caller.wish else { return Err(AccessDenied("nobody publishes here")) };
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<Admission, AccessDenied> {
+        let AccessAction::Play(what) = caller.wish else {
+            return Err(AccessDenied::Told("nobody publishes here"));
+        };
         self.heard.lock().expect("one at a time").push(format!("{what:?}"));
-        if self.is_closed.load(Ordering::Relaxed) { Err(AccessDenied("not for you")) } else { Ok(()) }
+        if self.is_closed.load(Ordering::Relaxed) {
+            Err(AccessDenied::Told("not for you"))
+        } else {
+            Ok(Admission::Open)
+        }
     }
 }
 
