@@ -18,9 +18,13 @@
 //! ```
 
 mod credentials;
+pub mod key;
 mod refusal;
+pub mod secrets;
+pub mod sign;
 mod subject;
 
 pub use credentials::Credentials;
+pub use key::{Key, Pass};
 pub use refusal::Refusal;
 pub use subject::{Pattern, Subject};
