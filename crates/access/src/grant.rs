@@ -14,9 +14,8 @@
 
 use core::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
+use ring::{digest, hmac};
 use subtle::ConstantTimeEq;
 
 use super::refusal::Refusal;
@@ -35,8 +34,10 @@ pub struct GrantGroup(u16);
 impl GrantGroup {
     /// That of a name.
     pub fn of(name: &str) -> Self {
-        let [first, second, ..] = <[u8; 32]>::from(Sha256::digest(name));
-        Self(u16::from_be_bytes([first, second]))
+        match digest::digest(&digest::SHA256, name.as_bytes()).as_ref() {
+            [first, second, ..] => Self(u16::from_be_bytes([*first, *second])),
+            _ => Self(0),
+        }
     }
 }
 
@@ -67,7 +68,7 @@ pub struct Grant {
 #[derive(Clone)]
 pub struct Grants {
     /// With the secret already hashed in: a check costs two blocks of SHA-256.
-    keyed: Hmac<Sha256>,
+    keyed: hmac::Key,
     period_s: i64,
 }
 
@@ -80,9 +81,7 @@ impl fmt::Debug for Grants {
 impl Grants {
     /// Grants that the entry takes for one to two periods of so many seconds.
     pub fn new(secret: &[u8], period_s: u32) -> Self {
-        // HMAC takes keys of any length (RFC 2104 §2).
-        let keyed = Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&Default::default()));
-        Self { keyed, period_s: i64::from(period_s.max(1)) }
+        Self { keyed: hmac::Key::new(hmac::HMAC_SHA256, secret), period_s: i64::from(period_s.max(1)) }
     }
 
     /// The grant of those who come now, with its sign; `scope` is what it opens.
@@ -112,14 +111,13 @@ impl Grants {
     }
 
     fn tag(&self, scope: &str, claim: &[u8], into: &mut [u8; TAG_DIGITS]) {
-        let mut mac = self.keyed.clone();
+        let mut mac = hmac::Context::with_key(&self.keyed);
         mac.update(scope.as_bytes());
         mac.update(b"\n");
         mac.update(claim);
         let digits = |byte: u8| [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]);
-        let all = <[u8; 32]>::from(mac.finalize().into_bytes());
-        for (two, byte) in into.chunks_exact_mut(2).zip(all) {
-            two.copy_from_slice(&digits(byte));
+        for (two, byte) in into.chunks_exact_mut(2).zip(mac.sign().as_ref()) {
+            two.copy_from_slice(&digits(*byte));
         }
     }
 }

@@ -23,12 +23,16 @@ mod grant;
 mod network;
 mod refusal;
 mod rules;
+pub mod key;
+pub mod secrets;
+pub mod sign;
 mod subject;
 
 pub use control::{AccessControl, Admission, KeyCheck, Revocations, Visit, VisitStep};
 pub use credentials::Credentials;
 pub use grant::{GRANT_BYTES, GRANT_SIGN, Grant, GrantGroup, Grants};
 pub use network::{Network, NetworkError, viewer_address};
+pub use key::{Key, Pass};
 pub use refusal::Refusal;
 pub use rules::{Need, Passed, PathRule, Rules, WayIn, WayInError};
 pub use subject::{Pattern, Subject};
