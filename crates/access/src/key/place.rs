@@ -3,7 +3,7 @@
 //!
 //! A path stands for the subject as it is, or without its last part. The latter only where what is left still names the
 //! subject, which the number of its parts tells: of `/vod/a.smil/playlist.m3u8` that is `vod/a.smil`, but of the file
-//! `/vod/a.mp4` it would be `vod`, which names all of the mount.
+//! `/vod/a.mp4` it would be `vod`, which names all of the mount. The page `/watch/vod/a.smil` also stands for `vod/a.smil`.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,19 @@ use crate::Subject;
 
 /// Wowza's default application instance, which stands after the application and means nothing.
 const DEFAULT_INSTANCE: &str = "_definst_";
+/// What stands before a subject in the path of its page.
+const PAGE: &str = "watch/";
 
 /// What a path may be called in a signature: as it is, and without its last part; without slashes around.
 pub(super) fn readings<'a>(path: &'a str, subject: Subject<'_>) -> Vec<&'a str> {
     let whole = trimmed(path);
     let mut found = vec![whole];
+    if let Some(of_page) = whole.strip_prefix(PAGE)
+        && is_in_app(of_page, subject)
+    {
+        found.push(of_page);
+        return found;
+    }
     // A slash at the end ends the name of a folder, and is no empty file in it.
     if path.ends_with('/') {
         return found;
@@ -30,6 +38,11 @@ pub(super) fn readings<'a>(path: &'a str, subject: Subject<'_>) -> Vec<&'a str> 
     found
 }
 
+/// Whether a path is in the subject's channel or mount.
+fn is_in_app(path: &str, subject: Subject<'_>) -> bool {
+    path.split('/').next().is_some_and(|app| decoded(app) == subject.app())
+}
+
 /// Without slashes around.
 pub(super) fn trimmed(path: &str) -> &str {
     path.trim_start_matches('/').trim_end_matches('/')
@@ -40,7 +53,7 @@ pub(super) fn trimmed(path: &str) -> &str {
 fn denotes(path: &str, subject: Subject<'_>) -> bool {
     let wanted = subject.0.split('/').count();
     let parts = without_instance(path).split('/').count();
-    if wanted == 1 { (1..=2).contains(&parts) } else { parts == wanted }
+    is_in_app(path, subject) && if wanted == 1 { (1..=2).contains(&parts) } else { parts == wanted }
 }
 
 /// A path without `_definst_` after the application.
@@ -79,6 +92,11 @@ mod tests {
             ("/vod/x/a.mp4", "vod/x/a.mp4", &["vod/x/a.mp4"]),
             ("/vod/x/a.mp4/", "vod/x/a.mp4", &["vod/x/a.mp4"]),
             ("/vod", "vod", &["vod"]),
+            ("/watch/vod/a.smil", "vod/a.smil", &["watch/vod/a.smil", "vod/a.smil"]),
+            ("/watch/vod/x/a.smil", "vod/x/a.smil", &["watch/vod/x/a.smil", "vod/x/a.smil"]),
+            ("/watch/vod", "vod/a.smil", &["watch/vod", "vod"]),
+            ("/watch/Live", "Live", &["watch/Live", "Live"]),
+            ("/other/vod/a.smil", "vod/a.smil", &["other/vod/a.smil"]),
         ] {
             assert_eq!(readings(path, Subject(subject)), wanted, "{path}");
         }
