@@ -2,6 +2,14 @@
 
 use std::path::PathBuf;
 
+use amphi_access::Key;
+use amphi_access::key::hmac::{self, HmacSettings};
+use amphi_access::key::jwt::{JwtProof, JwtSettings, KeySetFault, PublicKeys};
+use amphi_access::key::opencast::OpencastSettings;
+pub use amphi_access::key::wowza::TokenHash;
+use amphi_access::key::wowza::WowzaSettings;
+use amphi_access::key::{KeyFault, KeySettings, KindSettings};
+use amphi_access::secrets::{Secrets, SharedSecret};
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
@@ -71,19 +79,6 @@ pub enum AccessKeyKind {
     Hook,
 }
 
-/// The hash of Wowza's SecureToken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SecureTokenHash {
-    /// SHA-256.
-    #[default]
-    Sha256,
-    /// SHA-384.
-    Sha384,
-    /// SHA-512.
-    Sha512,
-}
-
 /// `[[access.key]]`: one kind of token. Every field but the name belongs to the kinds that it names.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -94,12 +89,15 @@ pub struct AccessKey {
     pub kind: AccessKeyKind,
     /// All but hook: the secrets that tokens are signed with; several, while one replaces another. Of JWT those of HS256, or public keys (PEM).
     pub secrets: Vec<Secret>,
-    /// A file of secrets, a line each; a line may say `from` and `until` when.
+    /// A file of secrets, a line each, as [`Secrets`] reads them; for JWT also one of a public key (PEM) or a key set (RFC 7517).
     pub secrets_file: PathBuf,
+    /// The text of that file; [`Config::load`](super::Config::load) reads it.
+    #[serde(skip_deserializing)]
+    pub secrets_text: Secret,
     /// Wowza: how the names of its parameters begin.
     pub prefix: String,
     /// Wowza: the hash.
-    pub hash: SecureTokenHash,
+    pub hash: TokenHash,
     /// Wowza: whether the viewer's address is hashed, too.
     pub ip: bool,
     /// Opencast: the key's identifier in its URLs.
@@ -133,8 +131,9 @@ impl Default for AccessKey {
             kind: AccessKeyKind::default(),
             secrets: Vec::new(),
             secrets_file: PathBuf::new(),
+            secrets_text: Secret::default(),
             prefix: "wowzatoken".to_owned(),
-            hash: SecureTokenHash::default(),
+            hash: TokenHash::default(),
             ip: false,
             key_id: String::new(),
             strict: false,
@@ -148,6 +147,77 @@ impl Default for AccessKey {
             open_when_down: false,
             ca_file: PathBuf::new(),
         }
+    }
+}
+
+/// Why a key's settings make no key. No secret is in the text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessKeyFault {
+    /// A fault of its secrets or names.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
+    /// A public key, or a set of them, that cannot be read.
+    #[error(transparent)]
+    KeySet(#[from] KeySetFault),
+}
+
+impl AccessKey {
+    /// The key; `None` of a hook, which nobody can check here. A secret in a file that has not been read is one that there is not.
+    pub fn key(&self) -> Result<Option<Key>, AccessKeyFault> {
+        let kind = match self.kind {
+            AccessKeyKind::Hook => return Ok(None),
+            AccessKeyKind::Hmac => KindSettings::Hmac(HmacSettings {
+                secrets: self.shared_secrets()?,
+                parameter: hmac::PARAMETER.to_owned(),
+            }),
+            AccessKeyKind::Wowza => KindSettings::Wowza(WowzaSettings {
+                secrets: self.shared_secrets()?,
+                prefix: self.prefix.clone(),
+                hash: self.hash,
+                with_address: self.ip,
+            }),
+            AccessKeyKind::Opencast => KindSettings::Opencast(OpencastSettings {
+                key_id: self.key_id.clone(),
+                secrets: self.shared_secrets()?,
+                strict: self.strict,
+            }),
+            AccessKeyKind::Jwt => KindSettings::Jwt(JwtSettings {
+                proof: self.proof()?,
+                issuers: Some(self.issuer.clone()).filter(|it| !it.is_empty()).into_iter().collect(),
+                audiences: Some(self.audience.clone()).filter(|it| !it.is_empty()).into_iter().collect(),
+                parameters: vec!["jwt".to_owned(), "token".to_owned()],
+                cookie: Some("jwt".to_owned()),
+                any_claims: self.opens_all,
+            }),
+        };
+        Ok(Some(Key::new(KeySettings { name: self.name.clone(), kind })?))
+    }
+
+    fn shared_secrets(&self) -> Result<Secrets, KeyFault> {
+        if !self.secrets_text.is_empty() {
+            return Ok(Secrets::read(self.secrets_text.reveal())?);
+        }
+        let one = |secret: &Secret| SharedSecret::new(secret.reveal(), None, None);
+        Ok(Secrets::new(self.secrets.iter().map(one).collect::<Result<_, _>>()?)?)
+    }
+
+    /// With what tokens are checked: published keys, public keys, or secrets.
+    fn proof(&self) -> Result<JwtProof, AccessKeyFault> {
+        if !self.jwks_url.is_empty() {
+            return Ok(JwtProof::Fetched);
+        }
+        let text = match self.secrets.as_slice() {
+            [] => self.secrets_text.reveal(),
+            [one] => one.reveal(),
+            _ => "",
+        };
+        Ok(if text.trim_start().starts_with("-----BEGIN") {
+            JwtProof::Keys(PublicKeys::from_pem(text)?)
+        } else if text.trim_start().starts_with('{') {
+            JwtProof::Keys(PublicKeys::from_jwks(text)?)
+        } else {
+            JwtProof::Secrets(self.shared_secrets()?)
+        })
     }
 }
 

@@ -23,6 +23,7 @@ use std::fmt::Write as _;
 use amphi_media::percent;
 use jiff::Timestamp;
 use ring::digest;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
 use super::{KeyFault, Pass, place, shown};
@@ -33,7 +34,8 @@ use crate::{Credentials, Refusal, Subject};
 const MOST_PARAMETERS: usize = 32;
 
 /// The hash that Wowza's `securityTokenHashAlgorithm` names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TokenHash {
     /// SHA-256: Opencast knows no other.
     #[default]

@@ -84,15 +84,6 @@ fn one_key(checker: &mut Checker<'_>, place: &Place, subject: &str, key: &Access
         checker
             .fault(&place.key("secrets_file"), format!("{subject}: give secrets or secrets_file, not both"));
     }
-    if key.secrets.iter().any(super::super::Secret::is_empty) {
-        checker.fault(&place.key("secrets"), format!("{subject}: an empty secret opens to everybody"));
-    }
-    if kind == AccessKeyKind::Opencast && key.key_id.is_empty() {
-        checker.fault(&place.key("key_id"), format!("{subject}: key_id: Opencast's URLs name their key"));
-    }
-    if kind == AccessKeyKind::Wowza && key.prefix.is_empty() {
-        checker.fault(&place.key("prefix"), format!("{subject}: prefix: empty"));
-    }
     for (name, url, is_of_kind) in [
         ("jwks_url", key.jwks_url.as_str(), kind == AccessKeyKind::Jwt),
         ("url", key.url.reveal(), kind == AccessKeyKind::Hook),
@@ -101,6 +92,10 @@ fn one_key(checker: &mut Checker<'_>, place: &Place, subject: &str, key: &Access
         if (is_needed || !url.is_empty()) && !is_http(url) {
             checker.fault(&place.key(name), format!("{subject}: {name} is not an http:// or https:// URL"));
         }
+    }
+    let can_be_made = !checker.document.is_spoiled(place) && !has_file && !(needs_secret && key.secrets.is_empty());
+    if can_be_made && let Err(error) = key.key() {
+        checker.fault(place, format!("{subject}: {error}"));
     }
     let of = |kinds: &[AccessKeyKind]| kinds.contains(&kind);
     for (name, is_set, is_of_kind) in [
