@@ -20,6 +20,7 @@ const STOREYS: [&[&str]; 6] = [
     &["media", "clock", "log", "meter", "retry", "percent", "state_file"],
     &["access"],
     &[
+        "admission",
         "agenda",
         "alarm",
         "audit",

@@ -18,7 +18,7 @@
 //!  5  server                                                             (wiring, demo, order of ending)
 //!  4  delivery admin                                                     (what the world may ask)
 //!  3  source ladder channel store vod schedule rehearsal simulator loadtest    (stages: none knows another)
-//!  2  config feed matrix agenda alarm audit http rtsp rtmp sniff udp container sound push tasks workshop
+//!  2  config feed matrix admission agenda alarm audit http rtsp rtmp sniff udp container sound push tasks workshop
 //!                                                                        (what stages are told and joined with)
 //!  1  access                                                             (who may watch; the configuration is checked by it, too)
 //!  0  media clock meter log retry percent state_file                     (types that everybody uses)
@@ -105,7 +105,7 @@ pub use amphi_access as access;
 pub use amphi_admin as admin;
 pub use amphi_config as config;
 pub use amphi_container as container;
-pub use amphi_control::{agenda, alarm, audit, matrix, push, rehearsal, schedule};
+pub use amphi_control::{admission, agenda, alarm, audit, matrix, push, rehearsal, schedule};
 pub use amphi_http as http;
 pub use amphi_ladder as ladder;
 pub use amphi_loadtest as loadtest;

@@ -5,6 +5,7 @@
 //! joined, also of those that were being stopped already; the matrix and the audit log write what they have. A task that
 //! takes too long is not waited for.
 
+mod access;
 mod admin_port;
 mod ask;
 mod budget;

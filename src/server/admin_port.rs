@@ -14,9 +14,11 @@ use super::shared::ServerContext;
 use super::watchman::WatchOutputs;
 use amphi_admin::insight::Insight;
 use amphi_admin::{
-    self as admin, AdminState, HealthWatch, RecordingWatch, Rehearsals, ReloadOrder, Tokens, console,
+    self as admin, AdminState, Admissions, HealthWatch, RecordingWatch, Rehearsals, ReloadOrder, Tokens,
+    console,
 };
 use amphi_config as config;
+use amphi_control::admission::AdmissionBook;
 
 /// What the admin port needs of other parts.
 pub(super) struct AdminPort {
@@ -28,6 +30,7 @@ pub(super) struct AdminPort {
     pub(super) rehearsals: Rehearsals,
     pub(super) reloads: mpsc::Sender<ReloadOrder>,
     pub(super) demo: Option<Router>,
+    pub(super) book: AdmissionBook,
 }
 
 impl AdminPort {
@@ -38,7 +41,7 @@ impl AdminPort {
         addresses: &Addresses,
         ending: CancellationToken,
     ) -> Router {
-        let Self { ready, said, insight, metrics, rehearsals, reloads, demo } = self;
+        let Self { ready, said, insight, metrics, rehearsals, reloads, demo, book } = self;
         let config = shared.config.borrow();
         let config::Admin { token, viewer_token, .. } = &config.admin;
         let registry = Arc::clone(shared.delivery.registry());
@@ -59,6 +62,7 @@ impl AdminPort {
             attempts: shared.attempts.clone(),
             names: names(&config),
             recordings: RecordingWatch::new(move || recordings::unplayed(&registry)),
+            admissions: Admissions { config: shared.config.clone(), book },
         };
         let settings = console::ConsoleSettings {
             title: config.pages.title.clone(),

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::access::Viewers;
 use super::inventory::Inventory;
 use crate::delivery::{
     AccessAction, AccessDenied, AccessRequest, Delivery, Door, Protocol, PublishedStream, Publishing,
@@ -27,6 +28,7 @@ use amphi_protocol::rtmp::authmod::Challenger;
 use amphi_protocol::rtmp::{Frame, shows_key};
 use amphi_protocol::sniff::{SNIFF_MAX, Sniffed, sniff};
 use amphi_source::Publication;
+use futures_util::future::BoxFuture;
 
 /// A new connection must send enough to be told within this.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -160,13 +162,14 @@ fn wake_at(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The door: lets every player in, and publishers that show the key of their source.
+/// The door: lets players in by the rules of the configuration, and publishers that show the key of their source.
 pub(super) struct Gate {
     inventory: watch::Receiver<Arc<Inventory>>,
     challenger: Challenger,
     /// Where wrong keys are counted.
     attempts: Attempts,
     clock: Arc<dyn Clock>,
+    viewers: Viewers,
 }
 
 impl Gate {
@@ -174,10 +177,11 @@ impl Gate {
         inventory: watch::Receiver<Arc<Inventory>>,
         attempts: Attempts,
         clock: Arc<dyn Clock>,
+        viewers: Viewers,
     ) -> Result<Self, getrandom::Error> {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret)?;
-        Ok(Self { inventory, challenger: Challenger::new(secret), attempts, clock })
+        Ok(Self { inventory, challenger: Challenger::new(secret), attempts, clock, viewers })
     }
 }
 
@@ -197,7 +201,7 @@ const WAIT: AccessDenied =
 impl Door for Gate {
     fn ask(&self, caller: &AccessRequest<'_>) -> Result<Admission, AccessDenied> {
         let source = match caller.wish {
-            AccessAction::Play(_) => return Ok(Admission::Open),
+            AccessAction::Play(what) => return self.viewers.admit(caller, what),
             AccessAction::Publish { source, .. } => source,
         };
         let from = caller.peer.map(|peer| peer.ip());
@@ -207,6 +211,10 @@ impl Door for Gate {
             self.attempts.rejected(Credential::PublishKey, from);
         }
         asked.map(|()| Admission::Open)
+    }
+
+    fn settle(&self, caller: &AccessRequest<'_>) -> BoxFuture<'static, ()> {
+        self.viewers.settle(caller)
     }
 
     fn challenge(&self, user: &str) -> Option<String> {

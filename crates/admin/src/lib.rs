@@ -45,6 +45,7 @@
 mod access;
 #[cfg(test)]
 mod access_tests;
+mod admission;
 pub mod attendance;
 mod audit;
 mod channels;
@@ -84,6 +85,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::access::{Role, Tokens};
+pub use self::admission::Admissions;
 pub use self::guard::of_this_machine;
 pub use self::health::HealthWatch;
 use self::insight::Insight;
@@ -137,6 +139,8 @@ pub struct AdminState {
     pub names: Vec<Authority>,
     /// What of the mounts' recordings cannot be played.
     pub recordings: RecordingWatch,
+    /// Who may watch, and what is revoked.
+    pub admissions: Admissions,
 }
 
 /// The state that all routes share.
@@ -195,6 +199,9 @@ fn api() -> OpenApiRouter<Arc<AdminContext>> {
         .routes(routes!(insight::of_source))
         .routes(routes!(insight::of_channel))
         .routes(routes!(rehearsal::show, rehearsal::start))
+        .routes(routes!(admission::show))
+        .routes(routes!(admission::revoke_key, admission::restore_key))
+        .routes(routes!(admission::revoke_grant))
         .routes(routes!(audit::list))
         .routes(routes!(reload::reload))
         .routes(routes!(events::stream))

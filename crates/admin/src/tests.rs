@@ -91,8 +91,19 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         attempts: Attempts::default(),
         names: Vec::new(),
         recordings: RecordingWatch::new(unplayed),
+        admissions: admissions(),
     });
     Port { router, matrix, ready, doubt, needed, ending, alarms, plan, clock, report, orders }
+}
+
+/// Of a configuration with one access key.
+fn admissions() -> Admissions {
+    let text = "[[access.key]]\nname = \"moodle\"\nsecrets = [\"0123456789abcdef\"]\n";
+    let config = amphi_config::Config::parse(text, "test").expect("a configuration");
+    let home = tempfile::tempdir().expect("a directory");
+    let book = amphi_control::admission::AdmissionBook::open(home.path(), "").expect("random numbers");
+    let (_, config) = watch::channel(Arc::new(config));
+    Admissions { config, book }
 }
 
 fn unplayed() -> Vec<UnplayedRecording> {

@@ -34,9 +34,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use access::{
-    Access, AccessKey, AccessKeyFault, AccessKeyKind, AccessNetwork, AccessRule, TokenHash,
-};
+pub use access::{Access, AccessKey, AccessKeyFault, AccessKeyKind, AccessNetwork, AccessRule, TokenHash};
 pub use difference::{Difference, Ending, Part};
 pub use fault::{Fault, Faults, Position};
 pub use report::{CheckReport, check, compare};

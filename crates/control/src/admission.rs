@@ -142,7 +142,7 @@ impl AdmissionBook {
             Ok(()) => self.unsaved.clear(),
             Err(error) => {
                 warn!(path = %file.path().display(), %error, "what is revoked cannot be saved; it holds until the next start");
-                self.unsaved.set(format!("{}: {error}", file.path().display()));
+                self.unsaved.set(&format!("{}: {error}", file.path().display()));
             }
         }
     }

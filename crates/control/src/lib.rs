@@ -22,6 +22,7 @@
 //! assert!(matrix.apply(connect, now).is_err());
 //! ```
 
+pub mod admission;
 pub mod agenda;
 pub mod alarm;
 pub mod audit;

@@ -111,7 +111,10 @@ fn access(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
         let subject = subject("key", &key.name, index);
         resolve(&mut key.ca_file);
         if let Some(Err(error)) = (!key.ca_file.as_os_str().is_empty()).then(|| readable_file(&key.ca_file)) {
-            checker.fault(&place.key("ca_file"), format!("{subject}: ca_file {}: {error}", key.ca_file.display()));
+            checker.fault(
+                &place.key("ca_file"),
+                format!("{subject}: ca_file {}: {error}", key.ca_file.display()),
+            );
         }
         resolve(&mut key.secrets_file);
         if key.secrets_file.as_os_str().is_empty() {

@@ -38,6 +38,12 @@ pub enum Action {
     Rehearsal,
     /// Applied a changed configuration, or refused it.
     Reload,
+    /// Let an access key open nothing any more.
+    RevokeKey,
+    /// Let a revoked access key open again.
+    RestoreKey,
+    /// Let a viewers' grant open nothing any more.
+    RevokeGrant,
 }
 
 /// One act, done or refused: a line of the audit log.
