@@ -3,6 +3,7 @@
 //! The decision itself is [`amphi_access::AccessControl`]; here it gets what it needs, and every refusal is counted and, not too
 //! often, logged.
 
+pub(super) mod counts;
 mod hook;
 mod published;
 mod table;
@@ -24,41 +25,20 @@ use amphi_access::{Admission, Credentials, Network, Refusal, Revocations, Subjec
 use amphi_control::admission::AdmissionBook;
 use amphi_control::agenda::Plan;
 use amphi_media::clock::WallClock;
-use amphi_media::meter::Counter;
 use amphi_media::{ChannelName, MediaTime};
 use amphi_runtime::log;
+use counts::AccessCounts;
 use table::AccessTable;
 
 /// Between two looks at which lectures have ended, and at published keys.
 const LOOK: Duration = Duration::from_secs(10);
-
-/// Players that were refused, by reason, and grants that were handed out.
-#[derive(Debug, Default)]
-pub(super) struct AccessCounts {
-    refused: [Counter; Refusal::ALL.len()],
-    pub(super) granted: Counter,
-}
-
-impl AccessCounts {
-    /// For each reason, the number of refusals since start.
-    pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Refusal::ALL.into_iter().zip(&self.refused).map(|(why, count)| (why.name(), count.get()))
-    }
-
-    fn count(&self, why: Refusal) {
-        let index = Refusal::ALL.iter().position(|it| *it == why);
-        if let Some(counter) = index.and_then(|index| self.refused.get(index)) {
-            counter.increment();
-        }
-    }
-}
 
 /// When the last lecture of each channel ended.
 type LectureEnds = HashMap<ChannelName, Timestamp>;
 
 /// Lets players in, or not. Clones share everything.
 #[derive(Clone)]
-pub(super) struct Viewers {
+pub(super) struct ViewerGate {
     table: watch::Receiver<Arc<AccessTable>>,
     revoked: watch::Receiver<Arc<Revocations>>,
     ends: watch::Receiver<Arc<LectureEnds>>,
@@ -66,7 +46,7 @@ pub(super) struct Viewers {
     counts: Arc<AccessCounts>,
 }
 
-impl Viewers {
+impl ViewerGate {
     /// How a player is let in, or why not.
     pub(super) fn admit(
         &self,
@@ -171,20 +151,25 @@ fn address(caller: &AccessRequest<'_>, proxies: &Network) -> IpAddr {
 }
 
 /// Starts the task that keeps everything up to date.
-pub(super) fn spawn(shared: &ServerContext, book: &AdmissionBook, stage: &mut Stage) -> Viewers {
+pub(super) fn spawn(shared: &ServerContext, book: &AdmissionBook, stage: &mut Stage) -> ViewerGate {
     let config = shared.config.clone();
     let first = Arc::new(AccessTable::new(&config.borrow(), book.secret()));
     let (tell_table, table) = watch::channel(first);
     let (tell_ends, ends) = watch::channel(Arc::default());
-    let viewers = Viewers {
+    let viewers = ViewerGate {
         table,
         revoked: book.current(),
         ends,
         clock: Arc::clone(&shared.clocks.wall),
         counts: Arc::clone(&shared.access),
     };
-    let keeper =
-        Keeper { config, plan: shared.plan.clone(), book: book.clone(), table: tell_table, ends: tell_ends };
+    let keeper = AccessKeeper {
+        config,
+        plan: shared.plan.clone(),
+        book: book.clone(),
+        table: tell_table,
+        ends: tell_ends,
+    };
     let clock = Arc::clone(&shared.clocks.wall);
     let end = stage.end.clone();
     stage.supervise(TaskSpec::new("access").needed(), keeper, move |keeper| {
@@ -200,7 +185,7 @@ pub(super) fn spawn(shared: &ServerContext, book: &AdmissionBook, stage: &mut St
 }
 
 /// Owns what changes.
-struct Keeper {
+struct AccessKeeper {
     config: watch::Receiver<Arc<amphi_config::Config>>,
     plan: watch::Receiver<Arc<Plan>>,
     book: AdmissionBook,
@@ -208,7 +193,7 @@ struct Keeper {
     ends: watch::Sender<Arc<LectureEnds>>,
 }
 
-impl Keeper {
+impl AccessKeeper {
     async fn run(&mut self, clock: &dyn WallClock) {
         loop {
             let table = Arc::clone(&self.table.borrow());

@@ -9,7 +9,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tracing::info;
 
-use super::access::Viewers;
+use super::access::ViewerGate;
 use super::media_port::{self, Gate, Speakers};
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
@@ -87,7 +87,7 @@ impl OpenPorts {
     pub(super) fn serve(
         self,
         shared: &ServerContext,
-        viewers: Viewers,
+        viewers: ViewerGate,
         admin: Router,
         stage: &mut Stage,
     ) -> anyhow::Result<()> {

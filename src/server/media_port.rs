@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::access::Viewers;
+use super::access::ViewerGate;
 use super::inventory::Inventory;
 use crate::delivery::{
     AccessAction, AccessDenied, AccessRequest, Delivery, Door, Protocol, PublishedStream, Publishing,
@@ -169,7 +169,7 @@ pub(super) struct Gate {
     /// Where wrong keys are counted.
     attempts: Attempts,
     clock: Arc<dyn Clock>,
-    viewers: Viewers,
+    viewers: ViewerGate,
 }
 
 impl Gate {
@@ -177,7 +177,7 @@ impl Gate {
         inventory: watch::Receiver<Arc<Inventory>>,
         attempts: Attempts,
         clock: Arc<dyn Clock>,
-        viewers: Viewers,
+        viewers: ViewerGate,
     ) -> Result<Self, getrandom::Error> {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::access::AccessCounts;
+use super::access::counts::AccessCounts;
 use super::holds::Holds;
 use super::inventory::Inventory;
 use super::ladders::Ladders;

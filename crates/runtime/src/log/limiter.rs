@@ -133,7 +133,7 @@ pub fn household(peer: IpAddr) -> IpAddr {
 /// What is kept of a viewer's address: of IPv4 the first 24 bits, of IPv6 the first 48, so that nobody can be told from it.
 pub fn shortened(viewer: IpAddr) -> IpAddr {
     match viewer.to_canonical() {
-        IpAddr::V4(address) => std::net::Ipv4Addr::from_bits(address.to_bits() & !0xff).into(),
+        IpAddr::V4(address) => core::net::Ipv4Addr::from_bits(address.to_bits() & !0xff).into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 80 << 80).into(),
     }
 }
