@@ -17,11 +17,9 @@ const LAST_CELLS: SignedDuration = SignedDuration::from_secs(120);
 /// What a request is for, as far as grants go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VisitStep {
-    /// Where players begin: the multivariant playlist, a page, the address of an RTMP or RTSP stream. A grant is taken here
-    /// as long as it has not ended, and one is handed out for what was shown.
+    /// Where players begin: a playlist, a manifest, a page, the address of an RTMP or RTSP stream. A grant is handed out for what
+    /// was shown.
     Entry,
-    /// A media playlist or a manifest: what players fetch again and again, and where some begin.
-    Playlist,
     /// What an entry has named.
     Onward,
 }
@@ -117,8 +115,7 @@ impl AccessControl {
             (Ok(Passed::Open), _) => Ok(Admission::Open),
             (Ok(Passed::By(_)), _) if visit.step == VisitStep::Onward => Ok(Admission::Shown),
             (Ok(Passed::By(need)), _) => {
-                let group = GrantGroup::of(&need.to_string());
-                Ok(Admission::Granted(self.grants.mint(visit.scope, group, visit.now)))
+                Ok(Admission::Granted(self.granted(visit, GrantGroup::of(&need.to_string()), revoked)))
             }
             // What is wrong with the grant says more than that nothing else was shown.
             (Err(Refusal::Missing), Some(Err(why))) => Err(why),
@@ -139,6 +136,19 @@ impl AccessControl {
         Ok(own)
     }
 
+    /// The grant of this period, or the next one that has not been revoked.
+    fn granted(&self, visit: &Visit<'_>, group: GrantGroup, revoked: &Revocations) -> String {
+        let mut at = visit.now;
+        loop {
+            let grant = self.grants.mint(visit.scope, group, at);
+            // There are fewer revocations than periods until the end of time.
+            match at.checked_add(self.grants.period()) {
+                Ok(next) if revoked.grants.contains_key(&grant) => at = next,
+                _ => return grant,
+            }
+        }
+    }
+
     /// Whether the grant in the path is good for this step.
     fn carried(&self, segment: &str, visit: &Visit<'_>, revoked: &Revocations) -> Result<(), Refusal> {
         let grant = self.grants.check(visit.scope, segment)?;
@@ -146,7 +156,7 @@ impl AccessControl {
         if revoked.grants.contains_key(segment) || revoked.keys.iter().any(is_of) {
             return Err(Refusal::Revoked);
         }
-        if visit.now <= grant.until || visit.step != VisitStep::Entry && self.goes_on(grant, visit) {
+        if visit.now <= grant.until || self.goes_on(grant, visit) {
             return Ok(());
         }
         Err(Refusal::Expired)

@@ -9,12 +9,12 @@
 //! needs to know of it: relative addresses inherit it. It says nothing of a person. Its form is plain enough for a cache to
 //! check it, see `docs/caches.md`.
 //!
-//! Contract: the entry takes a fresh grant or hands out one ([`Grants::mint`]); everything else takes any grant that
-//! [`Grants::check`] lets pass, and decides by its end whether it is stale.
+//! Contract: whoever shows a right at an entry is handed one ([`Grants::mint`]). [`Grants::check`] says whether one is right; how long
+//! after its end it is good for who plays is decided elsewhere.
 
 use core::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ring::{digest, hmac};
 use subtle::ConstantTimeEq;
 
@@ -58,7 +58,7 @@ impl fmt::Debug for GrantGroup {
 pub struct Grant {
     /// Of whom.
     pub group: GrantGroup,
-    /// Until when the entry takes it.
+    /// Until when it is good whatever happens.
     pub until: Timestamp,
     /// When it was made, or up to one period before.
     pub since: Timestamp,
@@ -79,9 +79,14 @@ impl fmt::Debug for Grants {
 }
 
 impl Grants {
-    /// Grants that the entry takes for one to two periods of so many seconds.
+    /// Grants that are good for one to two periods of so many seconds.
     pub fn new(secret: &[u8], period_s: u32) -> Self {
         Self { keyed: hmac::Key::new(hmac::HMAC_SHA256, secret), period_s: i64::from(period_s.max(1)) }
+    }
+
+    /// How long one grant is handed out.
+    pub fn period(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.period_s)
     }
 
     /// The grant of those who come now, with its sign; `scope` is what it opens.

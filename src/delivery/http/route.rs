@@ -123,14 +123,14 @@ impl MountPath {
     pub(super) fn step(&self) -> VisitStep {
         use vod::RecordingFile as File;
         match &self.file {
-            Some(File::Multivariant) => VisitStep::Entry,
             Some(
-                File::Manifest
+                File::Multivariant
+                | File::Manifest
                 | File::Nearest(_)
                 | File::Playlist(..)
                 | File::IFrames(..)
                 | File::TextPlaylist(..),
-            ) => VisitStep::Playlist,
+            ) => VisitStep::Entry,
             _ => VisitStep::Onward,
         }
     }
@@ -140,8 +140,7 @@ impl ChannelFile<'_> {
     /// How far a viewer is who asks for it.
     pub(super) const fn step(&self) -> VisitStep {
         match self {
-            Self::Multivariant => VisitStep::Entry,
-            Self::Media { .. } | Self::Manifest => VisitStep::Playlist,
+            Self::Multivariant | Self::Media { .. } | Self::Manifest => VisitStep::Entry,
             Self::Init(_) | Self::Segment { .. } => VisitStep::Onward,
         }
     }

@@ -19,9 +19,8 @@ use super::document_cache::DocumentCache;
 use super::fault::unserved;
 use super::page_cache::PageCache;
 use super::route::{ChannelPath, HttpRoute, MountPath};
-use super::{PageSettings, Portal, portal, recorded, route};
-use crate::delivery::address::Address;
-use crate::delivery::address::AddressError;
+use super::{PageSettings, Portal, pages, portal, recorded, route};
+use crate::delivery::address::{self, Address, AddressError};
 use crate::delivery::door::{
     AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol, RequestFields, Resolved, ask_settled,
 };
@@ -131,7 +130,40 @@ impl Delivery {
         response.map(|body| body.timed(begun, self.counts.latency(kind)))
     }
 
-    /// What is answered without the door: methods that there are not, pages, what the portal polls.
+    /// The answer to a player's page; `None` if somebody has to be asked before.
+    fn watch(&self, request: &Parts, watched: &str) -> Option<Answer> {
+        let address = address::parse(watched, |app| self.registry.has_mount(app));
+        let Ok(address) = address else { return Some(self.pages.watch(request, Err(Unserved::Channel))) };
+        let what = self.registry.resolve(&address);
+        let admitted = if pages::is_watched(&address, what) {
+            self.ask(ShownRequest::of(request), &address, what, VisitStep::Entry)
+        } else {
+            Err(Unserved::Channel)
+        };
+        let grant = match admitted {
+            Err(Unserved::Denied(AccessDenied::Play(Refusal::Undecided))) => return None,
+            Ok(Admission::Granted(grant)) => Ok(Some(grant)),
+            // What carries this page carries what it names.
+            Ok(Admission::Carried) => Ok(address.grant.as_deref().map(str::to_owned)),
+            Ok(Admission::Open | Admission::Shown) => Ok(None),
+            Err(fault) => Err(fault),
+        };
+        Some(self.pages.watch(request, grant))
+    }
+
+    /// The same when those who decide have been asked.
+    async fn watch_settled(&self, request: &Parts, watched: &str) -> Answer {
+        if let Ok(address) = address::parse(watched, |app| self.registry.has_mount(app)) {
+            let (what, scope) = (self.registry.resolve(&address), address.scope());
+            let asked = ShownRequest::of(request);
+            let settled = self.door.settle(&self.caller(asked, &address, what, VisitStep::Entry, &scope));
+            settled.await;
+        }
+        let unavailable = Unserved::Denied(AccessDenied::Play(Refusal::Unavailable));
+        self.watch(request, watched).unwrap_or_else(|| self.pages.watch(request, Err(unavailable)))
+    }
+
+    /// What is answered without the door: methods that there are not, the list of channels, what the portal polls.
     fn open_to_all(&self, request: &Parts) -> Option<Answer> {
         if let Some(refusal) = refused_method(request) {
             return Some(refusal);
@@ -339,6 +371,17 @@ impl<B> tower::Service<Request<B>> for Delivery {
         let at_once = |answer: Answer| Either::Left(ready(Ok(self.finish(begun, &parts, answer))));
         if let Some(answer) = self.open_to_all(&parts) {
             return at_once(answer);
+        }
+        if let Some(watched) = parts.uri.path().strip_prefix("/watch/") {
+            if let Some(answer) = self.watch(&parts, watched) {
+                return at_once(answer);
+            }
+            let delivery = self.clone();
+            return Either::Right(Box::pin(async move {
+                let watched = parts.uri.path().strip_prefix("/watch/").unwrap_or_default();
+                let answer = delivery.watch_settled(&parts, watched).await;
+                Ok(delivery.finish(begun, &parts, answer))
+            }));
         }
         match self.route(parts.uri.path()) {
             Ok(HttpRoute::Mount(path)) => {

@@ -1,0 +1,196 @@
+//! Who may watch, in a running server: rules, keys, grants, over each protocol.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::http;
+use crate::material::fixture;
+use crate::server::{Server, eventually};
+
+/// A key of ours; the test signs with it by itself.
+const SECRET: &str = "Rie7eephahc5Eiqu8Aeph1oo";
+
+/// A channel and a mount that the key `portal` opens, and loopback proxies.
+fn configuration(nas: &Path) -> String {
+    format!(
+        "trusted_proxies = [\"127.0.0.1\"]\n\
+         [[ladder]]\nname = \"small\"\n\
+         [[ladder.rung]]\nname = \"180p\"\nwidth = 320\nheight = 180\nfps = 15\nbitrate = 100000\n\
+         [[channel]]\nname = \"Live_A\"\nstreams = [\"live\"]\nladder = \"small\"\n\
+         [[channel]]\nname = \"Open\"\nstreams = [\"live\"]\nladder = \"small\"\n\
+         [[vod]]\nname = \"vod\"\nroot = '{}'\nindex = true\n\
+         [[access.network]]\nname = \"campus\"\ncidr = [\"192.0.2.0/24\"]\n\
+         [[access.key]]\nname = \"portal\"\nsecrets = [\"{SECRET}\"]\n\
+         [[access.rule]]\npath = \"Live_*\"\nallow = [\"network:campus\", \"key:portal\"]\n\
+         [[access.rule]]\npath = \"vod/secret/*\"\nallow = [\"key:portal\"]\n",
+        nas.display()
+    )
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
+}
+
+/// The query that opens a subject, as a portal makes it.
+fn token(subject: &str, until: u64) -> String {
+    use ring::hmac;
+    let text = format!("amphi1\n{subject}\n{until}\n");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let signature: String =
+        hmac::sign(&key, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("token={until}.{signature}")
+}
+
+fn served() -> (Server, tempfile::TempDir) {
+    let nas = tempfile::tempdir().expect("a folder");
+    for folder in ["secret", "open"] {
+        std::fs::create_dir(nas.path().join(folder)).expect("made");
+        std::fs::copy(fixture("small.mp4"), nas.path().join(folder).join("a.mp4")).expect("copied");
+    }
+    let server = Server::run(&configuration(nas.path()));
+    eventually("the channel is there", || http::get(server.http, "/Open/live/playlist.m3u8").status == 200);
+    (server, nas)
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.starts_with('#') && !line.is_empty())
+}
+
+/// The path that a reference in the file at `base` leads to.
+fn joined(base: &str, reference: &str) -> String {
+    let url = url::Url::parse(&format!("http://host{base}")).expect("a path");
+    let url = url.join(reference).expect("a reference");
+    url.path().to_owned()
+}
+
+#[test]
+fn a_channel_opens_by_right_alone_and_everything_behind_its_entry_with_it() {
+    let (server, _nas) = served();
+    let status = |path: &str| http::get(server.http, path).status;
+    let entry = "/Live_A/live/playlist.m3u8";
+    assert_eq!(status(entry), 401);
+    assert_eq!(status(&format!("{entry}?{}", token("Open", now() + 600))), 403);
+    assert_eq!(status(&format!("{entry}?{}", token("Live_A", now() - 1))), 410);
+    assert_eq!(status("/Open/live/chunklist.m3u8"), 200);
+
+    let list = http::get(server.http, &format!("{entry}?{}", token("Live_A", now() + 600)));
+    assert_eq!((list.status, list.header("cache-control")), (200, Some("no-store")));
+    let chunklist = joined(entry, lines(list.text()).next().expect("a variant"));
+    assert!(chunklist.starts_with("/Live_A/~"), "{chunklist}");
+    let media = http::get(server.http, &chunklist);
+    assert_eq!(media.status, 200, "{}", media.text());
+    let segment = joined(&chunklist, lines(media.text()).last().expect("a segment"));
+    let answer = http::get(server.http, &segment);
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("cache-control").is_some_and(|field| field.contains("immutable")));
+    // Without the grant, and with one that is not right.
+    let (_, rest) = segment.split_once('~').expect("a grant");
+    let (grant, rest) = rest.split_once('/').expect("a path");
+    assert_eq!(status(&format!("/Live_A/{rest}")), 401);
+    let wrong: String = grant.chars().rev().collect::<String>().replace('-', "0");
+    assert_ne!(status(&format!("/Live_A/~{wrong}/{rest}")), 200);
+    let other = format!("{}{}", &grant[..grant.len() - 1], if grant.ends_with('0') { '1' } else { '0' });
+    assert_eq!(status(&format!("/Live_A/~{other}/{rest}")), 403);
+    // The entry takes the grant, too, and names what is behind it without it: the path carries it on.
+    let again = http::get(server.http, &format!("/Live_A/~{grant}/live/playlist.m3u8"));
+    assert_eq!(again.status, 200);
+    assert!(!again.text().contains('~'), "{}", again.text());
+
+    let manifest =
+        http::get(server.http, &format!("/Live_A/live/manifest.mpd?{}", token("Live_A", now() + 600)));
+    assert_eq!(manifest.status, 200);
+    let of = |name: &str| {
+        let (_, rest) = manifest.text().split_once(&format!("<{name}>")).expect(name);
+        joined("/Live_A/live/manifest.mpd", rest.split_once('<').expect("its end").0)
+    };
+    assert_eq!(status(&of("Location")), 200);
+    assert!(of("BaseURL").starts_with("/Live_A/~"), "{}", manifest.text());
+}
+
+#[test]
+fn the_campus_needs_no_key_and_nobody_says_that_he_is_there() {
+    let (server, _nas) = served();
+    let from = |address: &str| {
+        http::get_with(server.http, "/Live_A/live/playlist.m3u8", &[("X-Forwarded-For", address)]).status
+    };
+    assert_eq!(from("192.0.2.7"), 200);
+    assert_eq!(from("203.0.113.7"), 401);
+    assert_eq!(from("192.0.2.7, 203.0.113.7"), 401);
+}
+
+#[test]
+fn a_recording_behind_a_key_gives_nothing_away() {
+    let (server, _nas) = served();
+    let status = |path: &str| http::get(server.http, path).status;
+    for path in [
+        "/vod/mp4:secret/a.mp4/playlist.m3u8",
+        "/vod/secret/a/playlist.m3u8",
+        "/vod/_definst_/mp4:secret%2Fa.mp4/playlist.m3u8",
+        "/vod/%73ecret/a.mp4/manifest.mpd",
+        "/vod/secret/a.mp4/poster.jpg",
+        "/vod/secret/a.mp4/download",
+        "/vod/secret/mp4:a.mp4/chunklist.m3u8",
+        "/vod/index.json",
+    ] {
+        let answer = http::get(server.http, path);
+        assert!(matches!(answer.status, 401 | 404), "{path}: {}", answer.status);
+        assert!(!answer.text().contains("EXTM3U"), "{path}");
+    }
+    assert_eq!(status("/vod/mp4:open/a.mp4/playlist.m3u8"), 200);
+    let entry = "/vod/mp4:secret/a.mp4/playlist.m3u8";
+    let list = http::get(server.http, &format!("{entry}?{}", token("vod/secret/a.mp4", now() + 600)));
+    assert_eq!(list.status, 200, "{}", list.text());
+    let chunklist = joined(entry, lines(list.text()).next().expect("a variant"));
+    let media = http::get(server.http, &chunklist);
+    assert_eq!(media.status, 200, "{chunklist}");
+    let segment = joined(&chunklist, lines(media.text()).next().expect("a segment"));
+    assert_eq!(status(&segment), 200);
+    // It opens no other recording.
+    assert_eq!(status(&segment.replace("secret", "open")), 404);
+}
+
+#[test]
+fn what_is_revoked_ends_and_what_is_restored_opens() {
+    let (server, _nas) = served();
+    let entry = format!("/Live_A/live/playlist.m3u8?{}", token("Live_A", now() + 600));
+    let list = http::get(server.http, &entry);
+    let chunklist = joined("/Live_A/live/playlist.m3u8", lines(list.text()).next().expect("a variant"));
+    let status = |path: &str| http::get(server.http, path).status;
+    assert_eq!(status(&chunklist), 200);
+    let rest = |method: &str, path: &str| http::request(server.admin, method, path, "", "").status;
+    assert_eq!(rest("DELETE", "/api/v1/access/keys/none"), 404);
+    assert_eq!(rest("DELETE", "/api/v1/access/keys/portal"), 204);
+    assert_eq!((status(&chunklist), status(&entry)), (403, 403));
+    assert_eq!(rest("PUT", "/api/v1/access/keys/portal"), 204);
+    assert_eq!((status(&chunklist), status(&entry)), (200, 200));
+    let grant = chunklist.split('/').find(|part| part.starts_with('~')).expect("a grant");
+    assert_eq!(rest("DELETE", &format!("/api/v1/access/grants/{grant}")), 204);
+    assert_eq!((status(&chunklist), status(&entry)), (403, 200));
+    let shown = http::get(server.admin, "/api/v1/access");
+    assert!(shown.text().contains(grant) && !shown.text().contains(SECRET), "{}", shown.text());
+    let server = server.again();
+    eventually("the channel is there", || http::get(server.http, "/Open/live/playlist.m3u8").status == 200);
+    assert_eq!(http::get(server.http, &chunklist).status, 403, "it is revoked after a restart, too");
+    let metrics = http::get(server.admin, "/metrics");
+    assert!(
+        metrics.text().contains("amphi_access_refused_total{reason=\"revoked\"} 1"),
+        "{}",
+        metrics.text()
+    );
+}
+
+#[test]
+fn no_log_line_has_a_token_or_a_whole_address() {
+    let (server, _nas) = served();
+    let answer = http::get_with(
+        server.http,
+        "/Live_A/live/playlist.m3u8?token=1.5ec4e7",
+        &[("X-Forwarded-For", "203.0.113.77"), ("Authorization", "Bearer s3cr3t")],
+    );
+    assert!(answer.status >= 400);
+    let line = server.logged(|line| line["message"].as_str().is_some_and(|it| it.contains("not let in")));
+    let text = line.to_string();
+    assert!(text.contains("203.0.113.0") && !text.contains("203.0.113.77"), "{text}");
+    assert!(!text.contains("5ec4e7") && !text.contains("s3cr3t"), "{text}");
+    std::thread::sleep(Duration::from_millis(10));
+}
