@@ -40,6 +40,7 @@ mod running;
 mod scheduler;
 mod settings;
 mod shared;
+mod sign;
 mod signals;
 mod simulate;
 #[cfg(test)]
@@ -59,5 +60,6 @@ pub use ask::{ReloadOutcome, reload};
 pub use demo::{DemoOptions, demo};
 pub use listeners::Addresses;
 pub use run::run;
+pub use sign::{SignOptions, sign};
 pub use simulate::{SimulateOptions, simulate};
 pub use start::Server;

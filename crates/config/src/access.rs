@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use amphi_access::Key;
 use amphi_access::key::hmac::{self, HmacSettings};
 use amphi_access::key::jwt::{JwtProof, JwtSettings, KeySetFault, PublicKeys};
 use amphi_access::key::opencast::OpencastSettings;
@@ -10,9 +9,10 @@ pub use amphi_access::key::wowza::TokenHash;
 use amphi_access::key::wowza::WowzaSettings;
 use amphi_access::key::{KeyFault, KeySettings, KindSettings};
 use amphi_access::secrets::{Secrets, SharedSecret};
+use amphi_access::{Key, Pattern, Subject};
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{Config, Secret};
 
 /// `[access]`: networks, keys and the rules that name them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -218,6 +218,29 @@ impl AccessKey {
         } else {
             JwtProof::Secrets(self.shared_secrets()?)
         })
+    }
+}
+
+impl Config {
+    /// Which channels and mounts everybody may watch, in a line for people. Of a mount with a rule for a part of it all but that
+    /// part is open.
+    pub fn openness(&self) -> String {
+        let rules = &self.access.rules;
+        if rules.is_empty() {
+            return "access: there is no rule: everybody may watch everything".to_owned();
+        }
+        let names = self
+            .channels
+            .iter()
+            .map(|it| it.name.as_str())
+            .chain(self.vods.iter().map(|it| it.name.as_str()));
+        let is_open = |name: &&str| {
+            let rule = rules.iter().find(|rule| Pattern::new(&rule.path).covers(Subject(name)));
+            rule.is_none_or(|rule| rule.allow.iter().any(|way| way.trim() == "public"))
+        };
+        let open: Vec<&str> = names.filter(is_open).collect();
+        let list = if open.is_empty() { "nothing".to_owned() } else { open.join(", ") };
+        format!("access: open to everybody is {list}")
     }
 }
 
