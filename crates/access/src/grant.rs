@@ -1,7 +1,7 @@
 //! Grants: what a viewer carries in the path from the entry to everything that the entry names.
 //!
 //! ```text
-//! ~<until>-<group>-<tag>        until: unix seconds, 8 hexadecimal digits, a multiple of the period
+//! ~<until>-<group>-<tag>        until: unix seconds, 10 digits, a multiple of the period
 //!                               group: of whom, 4 hexadecimal digits of SHA-256 of the key's or network's name
 //!                               tag: the first 24 hexadecimal digits of HMAC-SHA-256 of "<scope>\n<until>-<group>"
 //! ```
@@ -23,7 +23,11 @@ use super::refusal::Refusal;
 /// The sign in front of a grant in a path.
 pub const GRANT_SIGN: char = '~';
 /// Length of a grant in bytes, with its sign.
-pub const GRANT_BYTES: usize = 1 + 8 + 1 + 4 + 1 + TAG_DIGITS;
+pub const GRANT_BYTES: usize = 1 + UNTIL_DIGITS + 1 + 4 + 1 + TAG_DIGITS;
+/// Digits of the time: those of this century and the next two.
+const UNTIL_DIGITS: usize = 10;
+/// The last time that has so many digits, in 2286.
+const UNTIL_MAX: i64 = 9_999_999_999;
 /// Hexadecimal digits of the tag: 96 bits (RFC 2104 §5 asks for 80 at least).
 const TAG_DIGITS: usize = 24;
 
@@ -92,7 +96,7 @@ impl Grants {
     /// The grant of those who come now, with its sign; `scope` is what it opens.
     pub fn mint(&self, scope: &str, group: GrantGroup, now: Timestamp) -> String {
         let until = (now.as_second() / self.period_s + 2) * self.period_s;
-        let claim = format!("{:08x}-{group}", until.clamp(0, i64::from(u32::MAX)));
+        let claim = format!("{:010}-{group}", until.clamp(0, UNTIL_MAX));
         let mut tag = [0; TAG_DIGITS];
         self.tag(scope, claim.as_bytes(), &mut tag);
         format!("{GRANT_SIGN}{claim}-{}", String::from_utf8_lossy(&tag))
@@ -104,14 +108,14 @@ impl Grants {
         let text = segment.strip_prefix(GRANT_SIGN).filter(|text| text.len() == GRANT_BYTES - 1);
         let (claim, tag) = text.and_then(|text| text.rsplit_once('-')).ok_or(Refusal::Malformed)?;
         let (until, group) = claim.split_once('-').ok_or(Refusal::Malformed)?;
-        let (until_s, group) = hex(until, 8).zip(hex(group, 4)).ok_or(Refusal::Malformed)?;
+        let (until_s, group) = seconds(until).zip(hex(group, 4)).ok_or(Refusal::Malformed)?;
         let mut right = [0; TAG_DIGITS];
         self.tag(scope, claim.as_bytes(), &mut right);
         if !bool::from(right.as_slice().ct_eq(tag.as_bytes())) {
             return Err(Refusal::Signature);
         }
         let at = |second| Timestamp::from_second(second).map_err(|_| Refusal::Malformed);
-        let (until, since) = (at(i64::from(until_s))?, at(i64::from(until_s) - 2 * self.period_s)?);
+        let (until, since) = (at(until_s)?, at(until_s - 2 * self.period_s)?);
         Ok(Grant { group: GrantGroup(group as u16), until, since })
     }
 
@@ -125,6 +129,12 @@ impl Grants {
             two.copy_from_slice(&digits(*byte));
         }
     }
+}
+
+/// The time in a grant.
+fn seconds(text: &str) -> Option<i64> {
+    let is_plain = text.len() == UNTIL_DIGITS && text.bytes().all(|it| it.is_ascii_digit());
+    is_plain.then(|| text.parse().ok()).flatten()
 }
 
 /// A number of so many lower-case hexadecimal digits: there is one spelling of a grant.
@@ -161,15 +171,15 @@ mod tests {
 
     #[test]
     fn what_a_cache_computes() {
-        // python3: hmac.new(b"secret", b"Live_PAES\n6afd89e0-" + hashlib.sha256(b"moodle").hexdigest()[:4].encode(), "sha256")
+        // python3: hmac.new(b"secret", b"Live_PAES\n1795000800-" + hashlib.sha256(b"moodle").hexdigest()[:4].encode(), "sha256")
         let grant =
             Grants::new(b"secret", 300).mint("Live_PAES", GrantGroup::of("moodle"), at(1_795_000_200));
-        insta::assert_snapshot!(grant, @"~6afd89e0-36af-747976f64834f6915c50eed7");
+        insta::assert_snapshot!(grant, @"~1795000800-36af-a029e671333f6550d07fd054");
     }
 
     proptest! {
         #[test]
-        fn no_other_text_passes(text in "~[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{24}", place in 0_usize..39, with in 0_u8..16) {
+        fn no_other_text_passes(text in "~[0-9]{10}-[0-9a-f]{4}-[0-9a-f]{24}", place in 0_usize..41, with in 0_u8..16) {
             let grants = Grants::new(b"secret", 300);
             prop_assert!(grants.check("Live_PAES", &text).is_err());
             let right = grants.mint("Live_PAES", GrantGroup::of("moodle"), at(1_795_000_000));

@@ -155,7 +155,7 @@ pub(super) async fn revoke_grant(
         Problem::new(StatusCode::BAD_REQUEST, "a grant is the part of a viewer's URL that begins with ~")
     });
     // The grant itself opens things: the audit log gets the part that is no secret.
-    let shown: String = grant.chars().take(14).collect();
+    let shown: String = grant.chars().take(16).collect();
     let entry = caller.does(Action::RevokeGrant, state.clock.now()).saying(&format!("grant {shown:?}"));
     let done = match known {
         Ok(ends) => {
@@ -174,6 +174,6 @@ pub(super) async fn revoke_grant(
 /// When a text of a grant's form ends.
 fn end_of(grant: &str) -> Option<Timestamp> {
     let is_grant = grant.starts_with(amphi_access::GRANT_SIGN) && grant.len() == amphi_access::GRANT_BYTES;
-    let until = is_grant.then(|| grant.get(1..9)).flatten()?;
-    Timestamp::from_second(i64::from(u32::from_str_radix(until, 16).ok()?)).ok()
+    let until = is_grant.then(|| grant.get(1..11)).flatten()?;
+    Timestamp::from_second(until.parse().ok()?).ok()
 }

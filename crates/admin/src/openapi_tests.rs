@@ -136,7 +136,7 @@ const CASES: &[Case] = &[
     (
         "delete",
         "/api/v1/access/grants/{grant}",
-        "/api/v1/access/grants/~6afd89e0-36af-747976f64834f6915c50eed7",
+        "/api/v1/access/grants/~1795000800-36af-a029e671333f6550d07fd054",
         "",
         204,
     ),

@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn the_way_to_the_grant_is_right_from_every_path() {
-        let grant = "~6afd89e0-36af-747976f64834f6915c50eed7";
-        let other = "~6afd8700-36af-0123456789abcdef01234567";
+        let grant = "~1795000800-36af-a029e671333f6550d07fd054";
+        let other = "~1794999900-36af-0123456789abcdef01234567";
         for (path, is_mount, meant) in [
             ("/A/playlist.m3u8".to_owned(), false, format!("/A/{grant}/x.m3u8")),
             ("/A/live/playlist.m3u8".to_owned(), false, format!("/A/{grant}/live/x.m3u8")),
