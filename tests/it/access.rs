@@ -27,12 +27,12 @@ fn configuration(nas: &Path) -> String {
     )
 }
 
-fn now() -> u64 {
+pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
 /// The query that opens a subject, as a portal makes it.
-fn token(subject: &str, until: u64) -> String {
+pub fn token(subject: &str, until: u64) -> String {
     use ring::hmac;
     let text = format!("amphi1\n{subject}\n{until}\n");
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
@@ -42,22 +42,27 @@ fn token(subject: &str, until: u64) -> String {
 }
 
 fn served() -> (Server, tempfile::TempDir) {
+    served_with("")
+}
+
+/// The same with more lines, which begin with a table.
+pub fn served_with(more: &str) -> (Server, tempfile::TempDir) {
     let nas = tempfile::tempdir().expect("a folder");
     for folder in ["secret", "open"] {
         std::fs::create_dir(nas.path().join(folder)).expect("made");
         std::fs::copy(fixture("small.mp4"), nas.path().join(folder).join("a.mp4")).expect("copied");
     }
-    let server = Server::run(&configuration(nas.path()));
+    let server = Server::run(&(configuration(nas.path()) + more));
     eventually("the channel is there", || http::get(server.http, "/Open/live/playlist.m3u8").status == 200);
     (server, nas)
 }
 
-fn lines(text: &str) -> impl Iterator<Item = &str> {
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| !line.starts_with('#') && !line.is_empty())
 }
 
 /// The path that a reference in the file at `base` leads to.
-fn joined(base: &str, reference: &str) -> String {
+pub fn joined(base: &str, reference: &str) -> String {
     let url = url::Url::parse(&format!("http://host{base}")).expect("a path");
     let url = url.join(reference).expect("a reference");
     url.path().to_owned()
