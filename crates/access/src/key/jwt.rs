@@ -98,7 +98,7 @@ struct Verified {
 
 /// The header (RFC 7515 §4.1). What it says about keys (`jwk`, `jku`, `x5u`) is not read.
 #[derive(Deserialize)]
-struct Header {
+struct JwtHeader {
     alg: String,
     kid: Option<String>,
     crit: Option<IgnoredAny>,
@@ -178,13 +178,12 @@ impl WebTokens {
         let digest = digest::digest(&digest::SHA256, token.as_bytes());
         let hash: [u8; 32] = digest.as_ref().try_into().map_err(|_| Refusal::Malformed)?;
         let is_good = |it: &Arc<Verified>| it.secret_until.is_none_or(|until| now < until);
-        let verified = match published.verified.get(&hash).filter(is_good) {
-            Some(verified) => verified,
-            None => {
-                let verified = Arc::new(self.verify(published, token, now)?);
-                published.verified.insert(hash, Arc::clone(&verified));
-                verified
-            }
+        let verified = if let Some(verified) = published.verified.get(&hash).filter(is_good) {
+            verified
+        } else {
+            let verified = Arc::new(self.verify(published, token, now)?);
+            published.verified.insert(hash, Arc::clone(&verified));
+            verified
         };
         if !verified.claims.open(subject, self.settings.any_claims) {
             return Err(Refusal::OtherSubject);
@@ -200,7 +199,7 @@ impl WebTokens {
         let (signed, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(Refusal::Malformed)?;
         let (header, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
-        let header: Header = serde_json::from_slice(&header).map_err(|_| Refusal::Malformed)?;
+        let header: JwtHeader = serde_json::from_slice(&header).map_err(|_| Refusal::Malformed)?;
         // Extensions that must be understood (§4.1.11): none is.
         if header.crit.is_some() {
             return Err(Refusal::Malformed);

@@ -164,14 +164,14 @@ struct Policy {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Statement {
-    condition: Condition,
+    condition: PolicyCondition,
     resource: String,
 }
 
 /// Times are unix milliseconds.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Condition {
+struct PolicyCondition {
     date_less_than: i64,
     date_greater_than: Option<i64>,
     ip_address: Option<String>,
