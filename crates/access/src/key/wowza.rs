@@ -4,7 +4,7 @@
 //! hash = base64(SHA(<path> ? [<address> &] <secret> & <prefix>a=1 & <prefix>endtime=<s> …))
 //! ```
 //! The path is the URL's without slashes around; over HTTP without its last part, as long as the rest still names what is
-//! asked for: [`super::place`]. Opencast's provider leaves the last part out of `/vod/a.mp4` too; that hash would open
+//! asked for (`key/place.rs`). Opencast's provider leaves the last part out of `/vod/a.mp4` too; that hash would open
 //! all of the mount, and is refused. RTMP and RTSP sign application and stream. Over RTMP this is checked when a stream is
 //! asked for, not at `connect`, where only the application is known: then path and query are whole, from wherever in the
 //! two commands a player put them.
