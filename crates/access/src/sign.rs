@@ -46,8 +46,9 @@ impl<'a> Signer<'a> {
         let is_other = |part: &&str| {
             !part.is_empty() && part.split_once('=').map_or(*part, |(name, _)| name) != self.parameter
         };
-        let query: String = query.split('&').filter(is_other).map(|part| format!("{part}&")).collect();
-        format!("{base}?{query}{}={token}{fragment}", self.parameter)
+        let own = format!("{}={token}", self.parameter);
+        let query: Vec<_> = query.split('&').filter(is_other).chain([&*own]).collect();
+        format!("{base}?{}{fragment}", query.join("&"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use amphi_access::key::hmac::{self, HmacSettings};
 use amphi_access::key::jwt::{JwtProof, JwtSettings, KeySetFault, PublicKeys};
 use amphi_access::key::opencast::OpencastSettings;
-pub use amphi_access::key::wowza::TokenHash;
+pub use amphi_access::key::wowza::SecureTokenHash;
 use amphi_access::key::wowza::WowzaSettings;
 use amphi_access::key::{KeyFault, KeySettings, KindSettings};
 use amphi_access::secrets::{Secrets, SharedSecret};
@@ -97,7 +97,7 @@ pub struct AccessKey {
     /// Wowza: how the names of its parameters begin.
     pub prefix: String,
     /// Wowza: the hash.
-    pub hash: TokenHash,
+    pub hash: SecureTokenHash,
     /// Wowza: whether the viewer's address is hashed, too.
     pub ip: bool,
     /// Opencast: the key's identifier in its URLs.
@@ -133,7 +133,7 @@ impl Default for AccessKey {
             secrets_file: PathBuf::new(),
             secrets_text: Secret::default(),
             prefix: "wowzatoken".to_owned(),
-            hash: TokenHash::default(),
+            hash: SecureTokenHash::default(),
             ip: false,
             key_id: String::new(),
             strict: false,

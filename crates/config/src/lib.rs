@@ -34,7 +34,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use access::{Access, AccessKey, AccessKeyFault, AccessKeyKind, AccessNetwork, AccessRule, TokenHash};
+pub use access::{
+    Access, AccessKey, AccessKeyFault, AccessKeyKind, AccessNetwork, AccessRule, SecureTokenHash,
+};
 pub use difference::{Difference, Ending, Part};
 pub use fault::{Fault, Faults, Position};
 pub use report::{CheckReport, check, compare};

@@ -51,7 +51,7 @@ pub struct SubjectKey {
 }
 
 /// A token, read.
-struct Token<'a> {
+struct SubjectToken<'a> {
     key: Option<&'a str>,
     until: &'a str,
     with_address: bool,
@@ -87,13 +87,13 @@ impl SubjectKey {
         let in_query = in_query.as_deref().filter(|token| !shown::is_like_jwt(token));
         let mut refused = Refusal::Missing;
         if let Some(text) = in_query {
-            match Token::read(text).and_then(|token| self.opens(&token, subject, shown.address, now)) {
+            match SubjectToken::read(text).and_then(|token| self.opens(&token, subject, shown.address, now)) {
                 Ok(pass) => return Ok(pass),
                 Err(refusal) => refused = refusal,
             }
         }
         // A bearer's token may be anybody's: what has not our form is not malformed, but not for us.
-        match shown::bearer(shown).map(Token::read) {
+        match shown::bearer(shown).map(SubjectToken::read) {
             Some(Ok(token)) => {
                 self.opens(&token, subject, shown.address, now).map_err(|refusal| refusal.max(refused))
             }
@@ -103,7 +103,7 @@ impl SubjectKey {
 
     fn opens(
         &self,
-        token: &Token<'_>,
+        token: &SubjectToken<'_>,
         subject: Subject<'_>,
         address: IpAddr,
         now: Timestamp,
@@ -120,7 +120,7 @@ impl SubjectKey {
     }
 }
 
-impl<'a> Token<'a> {
+impl<'a> SubjectToken<'a> {
     fn read(text: &'a str) -> Result<Self, Refusal> {
         let malformed = Refusal::Malformed;
         let (front, signature) = text.rsplit_once('.').ok_or(malformed)?;

@@ -9,7 +9,7 @@
 //! address; the resource; the times, in milliseconds, without leeway.
 //!
 //! A policy names a URL. It opens the subject if its path is the one that is asked for, or both are of the same subject:
-//! of an entry (`*.m3u8`, `*.mpd`) the path without the last part, as [`super::place`] has it. Never does an end of a path
+//! of an entry (`*.m3u8`, `*.mpd`) the path without the last part, as `key/place.rs` has it. Never does an end of a path
 //! suffice. Scheme, host and port are only compared where the configuration is `strict`, for a proxy in front changes them.
 
 use core::net::IpAddr;
@@ -164,14 +164,14 @@ struct Policy {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Statement {
-    condition: Condition,
+    condition: PolicyCondition,
     resource: String,
 }
 
 /// Times are unix milliseconds.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Condition {
+struct PolicyCondition {
     date_less_than: i64,
     date_greater_than: Option<i64>,
     ip_address: Option<String>,

@@ -2,4 +2,5 @@
 
 mod documented;
 mod properties;
+mod settings;
 mod vectors;

@@ -4,7 +4,7 @@
 //! hash = base64(SHA(<path> ? [<address> &] <secret> & <prefix>a=1 & <prefix>endtime=<s> …))
 //! ```
 //! The path is the URL's without slashes around; over HTTP without its last part, as long as the rest still names what is
-//! asked for: [`super::place`]. Opencast's provider leaves the last part out of `/vod/a.mp4` too; that hash would open
+//! asked for (`key/place.rs`). Opencast's provider leaves the last part out of `/vod/a.mp4` too; that hash would open
 //! all of the mount, and is refused. RTMP and RTSP sign application and stream. Over RTMP this is checked when a stream is
 //! asked for, not at `connect`, where only the application is known: then path and query are whole, from wherever in the
 //! two commands a player put them.
@@ -36,7 +36,7 @@ const MOST_PARAMETERS: usize = 32;
 /// The hash that Wowza's `securityTokenHashAlgorithm` names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TokenHash {
+pub enum SecureTokenHash {
     /// SHA-256: Opencast knows no other.
     #[default]
     Sha256,
@@ -54,7 +54,7 @@ pub struct WowzaSettings {
     /// Wowza's `securityTokenQueryPrefix`: `wowzatoken` where nothing else is set.
     pub prefix: String,
     /// The hash.
-    pub hash: TokenHash,
+    pub hash: SecureTokenHash,
     /// Whether the viewer's address is in the hash: Wowza's `securityTokenIncludeClientIPInHash`.
     pub with_address: bool,
 }
@@ -77,16 +77,16 @@ impl SecureToken {
         shown: &Credentials<'_>,
         now: Timestamp,
     ) -> Result<Pass, Refusal> {
-        let token = Token::read(shown.query, &self.settings.prefix)?;
+        let token = PrefixedParameters::read(shown.query, &self.settings.prefix)?;
         let texts = Texts {
             paths: paths(shown, subject),
             addresses: if self.settings.with_address { spellings(shown.address) } else { Vec::new() },
             parameters: token.spellings()?,
         };
         let algorithm = match self.settings.hash {
-            TokenHash::Sha256 => &digest::SHA256,
-            TokenHash::Sha384 => &digest::SHA384,
-            TokenHash::Sha512 => &digest::SHA512,
+            SecureTokenHash::Sha256 => &digest::SHA256,
+            SecureTokenHash::Sha384 => &digest::SHA384,
+            SecureTokenHash::Sha512 => &digest::SHA512,
         };
         self.settings.secrets.find(now, |secret| {
             texts.any(secret, |text| {
@@ -98,14 +98,14 @@ impl SecureToken {
 }
 
 /// The parameters with the prefix.
-struct Token<'a> {
+struct PrefixedParameters<'a> {
     hash: Vec<u8>,
     /// Name and value as they were written, in the order of their names; without the hash.
     parameters: Vec<(&'a str, &'a str)>,
     prefix: &'a str,
 }
 
-impl<'a> Token<'a> {
+impl<'a> PrefixedParameters<'a> {
     fn read(query: &'a str, prefix: &'a str) -> Result<Self, Refusal> {
         let (mut hash, mut parameters) = (None, Vec::new());
         for parameter in shown::parameters(query)? {

@@ -237,3 +237,54 @@ pub enum KeySetFault {
     #[error("it has no key for RS256 (of 2048 bits or more), ES256, ES384 or EdDSA with Ed25519")]
     NoneUsable,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X: &str = "11qYAycYSxDcVAaaVXCJGAk0rqc7EoNGdGjgLmy0ZRs";
+
+    fn set(keys: &str) -> Result<PublicKeys, KeySetFault> {
+        PublicKeys::from_jwks(&format!(r#"{{"keys":[{keys}]}}"#))
+    }
+
+    #[test]
+    fn keys_for_something_else_are_passed_over() {
+        let good = format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"a","x":"{X}"}}"#);
+        assert_eq!(set(&good).map(|PublicKeys(keys)| keys.len()), Ok(1));
+        let small = format!(r#"{{"kty":"RSA","n":"{}","e":"AQAB"}}"#, "A".repeat(100));
+        for other in [
+            r#"{"kty":"oct","k":"AAAA"}"#.to_owned(),
+            format!(r#"{{"kty":"OKP","crv":"X25519","x":"{X}"}}"#),
+            format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}","use":"enc"}}"#),
+            format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}","alg":"RS256"}}"#),
+            format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}A"}}"#),
+            format!(r#"{{"kty":"EC","crv":"P-256","x":"{X}"}}"#),
+            format!(r#"{{"kty":"EC","crv":"P-384","x":"{X}","y":"{X}"}}"#),
+            small,
+            "7".to_owned(),
+            "{}".to_owned(),
+        ] {
+            assert_eq!(set(&other), Err(KeySetFault::NoneUsable), "{other}");
+            assert_eq!(set(&format!("{other},{good}")).map(|PublicKeys(keys)| keys.len()), Ok(1), "{other}");
+        }
+        assert_eq!(set(&vec![&*good; MOST_KEYS + 1].join(",")), Err(KeySetFault::Many));
+        assert_eq!(set(&vec!["{}"; MOST_PUBLISHED + 1].join(",")), Err(KeySetFault::Many));
+    }
+
+    #[test]
+    fn what_is_no_set_is_said() {
+        for text in ["", "[]", "{}", r#"{"keys":{}}"#, "<html>"] {
+            assert_eq!(PublicKeys::from_jwks(text), Err(KeySetFault::Json), "{text}");
+            assert_eq!(PublicKeys::from_pem(text), Err(KeySetFault::Pem), "{text}");
+        }
+        let large = " ".repeat(KEY_SET_BYTES_MAX + 1);
+        assert_eq!(PublicKeys::from_jwks(&large), Err(KeySetFault::Large));
+        assert_eq!(PublicKeys::from_pem(&large), Err(KeySetFault::Large));
+        // X25519: for agreement, not for signatures.
+        let other = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VuAyEA11qYAycYSxDcVAaaVXCJGAk0rqc7EoNGdGjgLmy0ZRs=\n-----END PUBLIC KEY-----\n";
+        assert_eq!(PublicKeys::from_pem(other), Err(KeySetFault::NoneUsable));
+        let edwards = other.replace("VuAyEA", "VwAyEA");
+        assert!(PublicKeys::from_pem(&edwards).is_ok());
+    }
+}

@@ -7,7 +7,7 @@ use ring::{digest, hmac};
 use crate::key::hmac::HmacSettings;
 use crate::key::jwt::{JwtProof, JwtSettings};
 use crate::key::opencast::OpencastSettings;
-use crate::key::wowza::{TokenHash, WowzaSettings};
+use crate::key::wowza::{SecureTokenHash, WowzaSettings};
 use crate::key::{Key, KeySettings, KindSettings, Pass};
 use crate::secrets::Secrets;
 use crate::sign::{SignFault, Signer};
@@ -36,7 +36,7 @@ fn wowza(with_address: bool) -> Key {
     key(KindSettings::Wowza(WowzaSettings {
         secrets: secrets(),
         prefix,
-        hash: TokenHash::Sha256,
+        hash: SecureTokenHash::Sha256,
         with_address,
     }))
 }
@@ -81,7 +81,7 @@ fn changed(text: &str, at: prop::sample::Index, to: char) -> Option<String> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn signed_jwt(claims: &str) -> String {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::key::hmac::HmacSettings;
 use crate::key::jwt::{JwtProof, JwtSettings, PublicKeys};
 use crate::key::opencast::OpencastSettings;
-use crate::key::wowza::{TokenHash, WowzaSettings};
+use crate::key::wowza::{SecureTokenHash, WowzaSettings};
 use crate::key::{Key, KeySettings, KindSettings};
 use crate::secrets::Secrets;
 use crate::{Credentials, Subject};
@@ -70,9 +70,9 @@ impl KeyOfVectors {
                 secrets: secrets(self.secrets),
                 prefix: self.prefix.unwrap_or("wowzatoken".to_owned()),
                 hash: match self.hash.as_deref() {
-                    Some("sha384") => TokenHash::Sha384,
-                    Some("sha512") => TokenHash::Sha512,
-                    _ => TokenHash::Sha256,
+                    Some("sha384") => SecureTokenHash::Sha384,
+                    Some("sha512") => SecureTokenHash::Sha512,
+                    _ => SecureTokenHash::Sha256,
                 },
                 with_address: self.with_address,
             }),
