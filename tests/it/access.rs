@@ -199,3 +199,203 @@ fn no_log_line_has_a_token_or_a_whole_address() {
     assert!(!text.contains("5ec4e7") && !text.contains("s3cr3t"), "{text}");
     std::thread::sleep(Duration::from_millis(10));
 }
+
+/// Answers every request with what `answer` says to its body; counts them.
+fn site(
+    answer: fn(&str) -> (u16, String),
+) -> (std::net::SocketAddr, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&count);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut text = String::new();
+            let mut buffer = [0; 8192];
+            loop {
+                let read = stream.read(&mut buffer).unwrap_or(0);
+                text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+                let length = text.lines().find_map(|line| {
+                    let (name, value) = line.split_once(": ")?;
+                    name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+                });
+                let body = text.split_once("\r\n\r\n").map(|(_, body)| body.len());
+                if read == 0 || body.is_some_and(|body| body >= length.unwrap_or(0)) {
+                    break;
+                }
+            }
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+            let (status, body) = answer(body);
+            let answer = format!(
+                "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    (address, count)
+}
+
+#[test]
+fn a_hook_is_asked_once_and_what_it_says_is_obeyed() {
+    let (hook, asked) = site(|body| {
+        let question: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(question["path"], "Asked");
+        (if question["token"] == "good" { 200 } else { 403 }, String::new())
+    });
+    let (server, _nas) = served_with(&format!(
+        "[[channel]]\nname = \"Asked\"\nstreams = [\"live\"]\nladder = \"small\"\n\
+         [[access.key]]\nname = \"site\"\nkind = \"hook\"\nurl = \"http://{hook}/\"\n\
+         [[access.rule]]\npath = \"Asked\"\nallow = [\"key:site\"]\n"
+    ));
+    let status = |query: &str| http::get(server.http, &format!("/Asked/live/playlist.m3u8{query}")).status;
+    eventually("the channel is there", || status("?token=good") == 200);
+    let before = asked.load(std::sync::atomic::Ordering::Relaxed);
+    for _ in 0..5 {
+        assert_eq!(status("?token=good"), 200);
+        assert_eq!(status("?token=bad"), 403);
+    }
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), before + 1, "the bad one, once");
+    let list = http::get(server.http, "/Asked/live/playlist.m3u8?token=good");
+    let chunklist = joined("/Asked/live/playlist.m3u8", lines(list.text()).next().expect("a variant"));
+    assert_eq!(http::get(server.http, &chunklist).status, 200);
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), before + 1, "the grant needs no question");
+    assert_eq!(http::get(server.http, "/watch/Asked?token=good").status, 200);
+    assert_eq!(http::get(server.http, "/watch/Asked").status, 403);
+}
+
+#[test]
+fn a_hook_that_is_down_refuses_or_opens_as_it_is_said() {
+    let (hook, _) = site(|_| (500, String::new()));
+    let channel = |name: &str, open: bool| {
+        format!(
+            "[[channel]]\nname = \"{name}\"\nstreams = [\"live\"]\nladder = \"small\"\n\
+             [[access.key]]\nname = \"{name}\"\nkind = \"hook\"\nurl = \"http://{hook}/\"\nopen_when_down = {open}\n\
+             [[access.rule]]\npath = \"{name}\"\nallow = [\"key:{name}\"]\n"
+        )
+    };
+    let (server, _nas) = served_with(&(channel("Shut", false) + &channel("Lenient", true)));
+    let status = |name: &str| http::get(server.http, &format!("/{name}/live/playlist.m3u8")).status;
+    eventually("the channel is there", || status("Lenient") == 200);
+    let answer = http::get(server.http, "/Shut/live/playlist.m3u8");
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+}
+
+#[test]
+fn published_keys_are_fetched_and_tokens_signed_with_them_open() {
+    use ring::signature::{Ed25519KeyPair, KeyPair};
+    let pair = || Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a key");
+    fn encoded(bytes: &[u8]) -> String {
+        use base64::Engine as _;
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+    }
+    let (keys, _) = site(|_| {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a key");
+        let x = encoded(pair.public_key().as_ref());
+        (200, format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","x":"{x}"}}]}}"#))
+    });
+    let (server, _nas) = served_with(&format!(
+        "[[channel]]\nname = \"Signed\"\nstreams = [\"live\"]\nladder = \"small\"\n\
+         [[access.key]]\nname = \"tobira\"\nkind = \"jwt\"\njwks_url = \"http://{keys}/jwks.json\"\n\
+         [[access.rule]]\npath = \"Signed\"\nallow = [\"key:tobira\"]\n"
+    ));
+    let token = |claims: &str| {
+        let text = format!("{}.{}", encoded(br#"{"typ":"JWT","alg":"EdDSA"}"#), encoded(claims.as_bytes()));
+        format!("{text}.{}", encoded(pair().sign(text.as_bytes()).as_ref()))
+    };
+    let good = token(&format!(r#"{{"exp":{},"amphi":["Sign*"]}}"#, now() + 600));
+    let path = "/Signed/live/playlist.m3u8";
+    let with = |token: &str| {
+        http::get_with(server.http, path, &[("Authorization", &format!("Bearer {token}"))]).status
+    };
+    eventually("the keys have been fetched", || with(&good) == 200);
+    assert_eq!(http::get(server.http, &format!("{path}?jwt={good}")).status, 200);
+    assert_eq!(with(&token(&format!(r#"{{"exp":{},"amphi":["Sign*"]}}"#, now() - 60))), 410);
+    assert_eq!(with(&token(&format!(r#"{{"exp":{},"amphi":["Live_A"]}}"#, now() + 600))), 403);
+    assert_eq!(with(&format!("{good}AA")), 403);
+    // A service worker shows it with every request; the answer is for this viewer alone.
+    let bearer = format!("Bearer {good}");
+    let segment = |path: &str| http::get_with(server.http, path, &[("Authorization", &bearer)]);
+    let media = segment("/Signed/live/chunklist.m3u8");
+    assert_eq!(media.status, 200);
+    let name = lines(media.text()).last().expect("a segment").rsplit('/').next().expect("a name").to_owned();
+    let answer = segment(&format!("/Signed/live/{name}"));
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer.header("cache-control").is_some_and(|it| it.starts_with("private")),
+        "{:?}",
+        answer.header("cache-control")
+    );
+}
+
+/// What ffprobe says of a stream, or why it has nothing.
+fn probed(url: &str, options: &[&str]) -> Result<String, String> {
+    let probe = std::process::Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0"])
+        .args(options)
+        .arg(url)
+        .output()
+        .expect("ffprobe is installed");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if probe.status.success() { Ok(text(&probe.stdout)) } else { Err(text(&probe.stderr)) }
+}
+
+#[test]
+#[ignore = "needs ffmpeg: tests/run"]
+fn ffmpeg_plays_by_right_over_every_protocol() {
+    let (server, _nas) = served();
+    let media = server.media;
+    let (live, film) = (token("Live_A", now() + 600), token("vod/secret/a.mp4", now() + 600));
+    for (url, query, options) in [
+        (format!("http://{media}/Live_A/live/playlist.m3u8"), &live, &[][..]),
+        (format!("http://{media}/Live_A/live/manifest.mpd"), &live, &[]),
+        (format!("rtmp://{media}/Live_A/live"), &live, &[]),
+        (format!("rtsp://{media}/Live_A/live"), &live, &["-rtsp_transport", "tcp"]),
+        (format!("http://{media}/vod/mp4:secret/a.mp4/playlist.m3u8"), &film, &[]),
+        (format!("http://{media}/vod/mp4:secret/a.mp4/manifest.mpd"), &film, &[]),
+        (format!("rtmp://{media}/vod/mp4:secret/a.mp4"), &film, &[]),
+        (format!("rtsp://{media}/vod/mp4:secret/a.mp4"), &film, &["-rtsp_transport", "tcp"]),
+    ] {
+        let played = probed(&format!("{url}?{query}"), options).unwrap_or_else(|why| panic!("{url}: {why}"));
+        assert!(played.contains("h264"), "{url}: {played}");
+        for other in [url.clone(), format!("{url}?{}", token("Open", now() + 600))] {
+            assert!(probed(&other, options).is_err(), "{other}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs ffmpeg: tests/run"]
+fn who_plays_over_rtmp_and_rtsp_is_ended_when_the_key_is_revoked() {
+    let (server, _nas) = served();
+    let live = token("Live_A", now() + 600);
+    let mut players: Vec<_> = [
+        (format!("rtmp://{}/Live_A/live?{live}", server.media), &[][..]),
+        (format!("rtsp://{}/Live_A/live?{live}", server.media), &["-rtsp_transport", "tcp"]),
+    ]
+    .into_iter()
+    .map(|(url, options)| {
+        std::process::Command::new("ffmpeg")
+            .args(["-v", "error"])
+            .args(options)
+            .args(["-i", &url, "-f", "null", "-"])
+            .stdin(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("ffmpeg is installed")
+    })
+    .collect();
+    let play = |protocol: &str| {
+        let metrics = http::get(server.admin, "/metrics");
+        let mut of = metrics.text().lines().filter(|line| line.starts_with("amphi_viewers{"));
+        of.any(|line| line.contains(protocol) && line.rsplit(' ').next() == Some("1.0"))
+    };
+    eventually("both play", || play("\"rtmp\"") && play("\"rtsp\""));
+    assert_eq!(http::request(server.admin, "DELETE", "/api/v1/access/keys/portal", "", "").status, 204);
+    eventually("both are ended", || {
+        players.iter_mut().all(|it| it.try_wait().is_ok_and(|end| end.is_some()))
+    });
+}
