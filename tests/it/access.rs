@@ -1,5 +1,6 @@
 //! Who may watch, in a running server: rules, keys, grants, over each protocol.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -36,9 +37,17 @@ pub fn token(subject: &str, until: u64) -> String {
     use ring::hmac;
     let text = format!("amphi1\n{subject}\n{until}\n");
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    let signature: String =
-        hmac::sign(&key, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("token={until}.{signature}")
+    let mut token = format!("token={until}.");
+    for byte in hmac::sign(&key, text.as_bytes()).as_ref() {
+        let _ = write!(token, "{byte:02x}");
+    }
+    token
+}
+
+/// In base64url without padding.
+fn encoded(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn served() -> (Server, tempfile::TempDir) {
@@ -288,10 +297,6 @@ fn a_hook_that_is_down_refuses_or_opens_as_it_is_said() {
 fn published_keys_are_fetched_and_tokens_signed_with_them_open() {
     use ring::signature::{Ed25519KeyPair, KeyPair};
     let pair = || Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a key");
-    fn encoded(bytes: &[u8]) -> String {
-        use base64::Engine as _;
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
-    }
     let (keys, _) = site(|_| {
         let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a key");
         let x = encoded(pair.public_key().as_ref());

@@ -118,8 +118,7 @@ impl AccessControl {
                 Ok(Admission::Granted(self.granted(visit, GrantGroup::of(&need.to_string()), revoked)))
             }
             // What is wrong with the grant says more than that nothing else was shown.
-            (Err(Refusal::Missing), Some(Err(why))) => Err(why),
-            (Err(why), _) => Err(why),
+            (Err(Refusal::Missing), Some(Err(why))) | (Err(why), _) => Err(why),
         }
     }
 

@@ -52,8 +52,8 @@ impl FastPath for Delivery {
         match self.ask(shown, &path.address, resolved, path.file.step()) {
             Ok(Admission::Open | Admission::Carried) => {}
             // The answer is for this viewer alone, or somebody has to be asked.
-            Ok(Admission::Shown | Admission::Granted(_)) => return None,
-            Err(Unserved::Denied(AccessDenied::Play(Refusal::Undecided))) => return None,
+            Ok(Admission::Shown | Admission::Granted(_))
+            | Err(Unserved::Denied(AccessDenied::Play(Refusal::Undecided))) => return None,
             Err(refused) => return Some(self.refused(refused, begun, head)),
         }
         let tag = found.etag.as_ref().zip(asked.if_none_match);

@@ -116,7 +116,7 @@ impl AccessTable {
     /// Fetches published keys whenever it is time; never ends.
     pub(super) async fn fetch(&self) {
         futures_util::future::join_all(self.published.iter().map(PublishedKeys::keep_fresh)).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -93,9 +93,8 @@ fn one_key(checker: &mut Checker<'_>, place: &Place, subject: &str, key: &Access
             checker.fault(&place.key(name), format!("{subject}: {name} is not an http:// or https:// URL"));
         }
     }
-    let can_be_made =
-        !checker.document.is_spoiled(place) && !has_file && !(needs_secret && key.secrets.is_empty());
-    if can_be_made && let Err(error) = key.key() {
+    let is_unclear = checker.document.is_spoiled(place) || has_file || needs_secret && key.secrets.is_empty();
+    if !is_unclear && let Err(error) = key.key() {
         checker.fault(place, format!("{subject}: {error}"));
     }
     let of = |kinds: &[AccessKeyKind]| kinds.contains(&kind);

@@ -1,5 +1,7 @@
 //! Nothing of what a rule covers is given to somebody without a right: in no spelling, over no protocol, by no method.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -30,7 +32,7 @@ fn closed() -> AccessControl {
         |path| PathRule { pattern: Pattern::new(path), ways: vec![WayIn::parse("key:none").expect("a way")] };
     AccessControl {
         rules: Rules(vec![rule("hs-*"), rule("vod")]),
-        networks: Default::default(),
+        networks: BTreeMap::new(),
         keys: [("none".to_owned(), Box::new(NoKey) as Box<dyn KeyCheck>)].into(),
         grants: grants(),
         goes_on: SignedDuration::from_hours(12),
