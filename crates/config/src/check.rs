@@ -7,6 +7,7 @@ mod channels;
 pub(super) mod files;
 mod ladders;
 mod names;
+mod people;
 mod pushes;
 mod schedule;
 mod secrets;
@@ -60,6 +61,7 @@ impl Checker<'_> {
         pushes::check(self, config);
         schedule::check(self, config);
         secrets::check(self, config);
+        people::check(self, config);
     }
 }
 

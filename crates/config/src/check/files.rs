@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::super::{Config, Secret};
+use super::super::{Config, OpenIdConnect, Secret};
 use super::names::subject;
 use super::server::{TOKEN_RULE, is_token};
 use super::{Checker, Place, secrets};
@@ -78,6 +78,7 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
             secrets::token(checker, config, &Place::top("admin").key(key), key, token.reveal());
         }
     }
+    provider(checker, &mut config.admin.oidc, directory);
     calendar(checker, config, directory);
     resolve(&mut config.schedule.ca_file);
     let ca_file = &config.schedule.ca_file;
@@ -89,6 +90,23 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
     let place = Place::top("schedule").key("password_file");
     let (file, password) = (&config.schedule.password_file, &mut config.schedule.password);
     secret(checker, &place, "schedule: password_file", file, password);
+}
+
+/// The files of `[admin.oidc]`.
+fn provider(checker: &mut Checker<'_>, oidc: &mut OpenIdConnect, directory: &Path) {
+    let table = Place::top("admin").key("oidc");
+    for path in [&mut oidc.client_secret_file, &mut oidc.ca_file] {
+        if !path.as_os_str().is_empty() {
+            *path = directory.join(&*path);
+        }
+    }
+    let place = table.key("client_secret_file");
+    let (file, client_secret) = (&oidc.client_secret_file, &mut oidc.client_secret);
+    secret(checker, &place, "admin.oidc: client_secret_file", file, client_secret);
+    if let Some(Err(error)) = (!oidc.ca_file.as_os_str().is_empty()).then(|| readable_file(&oidc.ca_file)) {
+        let message = format!("admin.oidc: ca_file {}: {error}", oidc.ca_file.display());
+        checker.fault(&table.key("ca_file"), message);
+    }
 }
 
 /// A calendar that is a file is resolved like every path. It may be written after the server starts: not a fault.
