@@ -6,7 +6,7 @@ use axum::Router;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
-use super::admin_port::AdminPort;
+use super::admin_port::{self, AdminPort};
 use super::listeners::{Addresses, OpenPorts};
 use super::running::RunningParts;
 use super::shared::{ServerContext, Tellers};
@@ -70,6 +70,7 @@ impl Server {
         let reloads = demo.is_none().then_some(reloads);
 
         let control = control::spawn(&config, &clocks, &mut stages.control);
+        let sessions = admin_port::sessions(&config, &clocks, &mut stages.control);
         let (shared, Tellers { config: orders, plan, inventory }) =
             ServerContext::new(&config, control, clocks, tasks, budget.pages as usize);
         let mut running = RunningParts::new(shared.clone(), inventory, config.clone());
@@ -78,7 +79,7 @@ impl Server {
         let (insight, watched) = observer::spawn(&shared, &cache, &mut stages.listening);
         thumbnails::spawn(&shared, cache, watched, &mut stages.listening);
         let (rehearsals, checks) = rehearser::spawn(&shared, &mut stages.listening);
-        let notes = notes(&shared, plan_unsaved, &ports);
+        let notes = notes(&shared, plan_unsaved, sessions.unsaved(), &ports);
         let found = WatchInputs { checks, configuration, notes };
         let said = watchman::spawn(&shared, found, &mut stages.listening)?;
         portal::spawn(&shared, &mut stages.listening);
@@ -92,10 +93,11 @@ impl Server {
             metrics,
             rehearsals,
             reloads: reload_orders,
+            sessions,
             demo,
         };
         let addresses = ports.addresses.clone();
-        let router = admin.router(&shared, &addresses, stages.listening.end.clone());
+        let router = admin.router(&shared, &addresses, stages.listening.end.clone())?;
         ports.serve(&shared, router, &mut stages.listening)?;
 
         running.apply(config).await?;
@@ -156,10 +158,15 @@ impl Stages {
 fn notes(
     shared: &ServerContext,
     plan: Arc<Note>,
+    sessions: Arc<Note>,
     ports: &OpenPorts,
 ) -> Vec<(AlarmKind, &'static str, Arc<Note>)> {
-    let unsaved =
-        [("overrides", shared.matrix.unsaved()), ("audit", shared.audit.unsaved()), ("schedule", plan)];
+    let unsaved = [
+        ("overrides", shared.matrix.unsaved()),
+        ("audit", shared.audit.unsaved()),
+        ("schedule", plan),
+        ("sessions", sessions),
+    ];
     let unsaved = unsaved.into_iter().map(|(about, note)| (AlarmKind::State, about, note));
     let starving = ports.starving().into_iter().map(|(about, note)| (AlarmKind::Descriptors, about, note));
     unsaved.chain(starving).collect()

@@ -1,0 +1,557 @@
+//! The open sessions, and their file, which outlives a restart.
+//!
+//! Kept of each are the SHA-256 of its cookie, so that neither the time of a lookup nor the file reveals a cookie, the role,
+//! the end, and the person, if one has signed in. Each role has 128 sessions at most; one more ends the session of that role
+//! that would end first, so that viewers cannot push out operators.
+//!
+//! A session also has the mark of what it was made by: a salted hash of the token, or of the settings of OpenID Connect. After
+//! a restart with another token or other settings, sessions with the old mark end.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::access::{Role, Tokens};
+use super::people::Person;
+use amphi_config::OpenIdConnect;
+use amphi_control::state_file::StateFile;
+use amphi_media::meter::Note;
+use amphi_media::retry::Retry;
+use amphi_media::{Lock, MediaTime};
+
+/// How long a session is good: a working day.
+pub(super) const LIFE: Duration = Duration::from_secs(12 * 3600);
+/// The most sessions of one role.
+const MOST: usize = 128;
+/// The version of the file.
+const VERSION: u32 = 1;
+/// The waits before a failed write is repeated, the first and the longest.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+const RARELY: Duration = Duration::from_secs(60);
+
+/// A SHA-256.
+type Hash32 = [u8; 32];
+
+/// What a session was made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Maker {
+    OperatorToken,
+    ViewerToken,
+    OpenId,
+}
+
+/// The marks of the present makers; `None` = it is not configured.
+#[derive(Clone, Debug)]
+struct Marks {
+    salt: Hash32,
+    operator: Option<Hash32>,
+    viewer: Option<Hash32>,
+    openid: Option<Hash32>,
+}
+
+impl Marks {
+    fn new(salt: Hash32, tokens: &Tokens, oidc: &OpenIdConnect) -> Self {
+        let mark = |kind: &str, parts: &[&str]| {
+            let mut hash = Sha256::new();
+            hash.update(salt);
+            for part in [kind].iter().chain(parts) {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part);
+            }
+            Hash32::from(hash.finalize())
+        };
+        let of =
+            |kind, token: &amphi_config::Secret| (!token.is_empty()).then(|| mark(kind, &[token.reveal()]));
+        let OpenIdConnect { issuer, client_id, client_secret, operator, viewer, .. } = oidc;
+        let (operators, viewers) = (operator.join("\n"), viewer.join("\n"));
+        let parts = [issuer, client_id, client_secret.reveal(), &*operators, &*viewers];
+        Self {
+            salt,
+            operator: of("operator", &tokens.operator),
+            viewer: of("viewer", &tokens.viewer),
+            openid: (!issuer.is_empty()).then(|| mark("openid", &parts)),
+        }
+    }
+
+    fn of(&self, maker: Maker) -> Option<Hash32> {
+        match maker {
+            Maker::OperatorToken => self.operator,
+            Maker::ViewerToken => self.viewer,
+            Maker::OpenId => self.openid,
+        }
+    }
+
+    fn maker(&self, mark: Hash32) -> Option<Maker> {
+        let all = [Maker::OperatorToken, Maker::ViewerToken, Maker::OpenId];
+        all.into_iter().find(|maker| self.of(*maker) == Some(mark))
+    }
+}
+
+/// One session.
+#[derive(Debug)]
+struct Opened {
+    found: FoundSession,
+    /// Cancels `ended` when the session is removed.
+    _end: DropGuard,
+    ended: CancellationToken,
+}
+
+impl Opened {
+    fn new(found: FoundSession) -> Self {
+        let ended = CancellationToken::new();
+        Self { found, _end: ended.clone().drop_guard(), ended }
+    }
+}
+
+/// What a cookie stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FoundSession {
+    pub(super) role: Role,
+    pub(super) until: MediaTime,
+    pub(super) person: Option<Arc<Person>>,
+    pub(super) maker: Maker,
+}
+
+/// The open sessions. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Sessions(Arc<SharedSessions>);
+
+#[derive(Debug)]
+struct SharedSessions {
+    open: Lock<HashMap<Hash32, Opened>>,
+    marks: Marks,
+    changed: Notify,
+    /// Whether the file lacks a change.
+    dirty: AtomicBool,
+    unsaved: Arc<Note>,
+}
+
+impl Sessions {
+    fn with(marks: Marks) -> Self {
+        let unsaved = Arc::default();
+        Self(Arc::new(SharedSessions {
+            open: Lock::default(),
+            marks,
+            changed: Notify::new(),
+            dirty: AtomicBool::new(false),
+            unsaved,
+        }))
+    }
+
+    /// Sessions without a file: they end with the server.
+    pub fn in_memory() -> Self {
+        Self::with(Marks::new([0; 32], &Tokens::default(), &OpenIdConnect::default()))
+    }
+
+    /// Set while the file cannot be written: a sentence with the reason.
+    pub fn unsaved(&self) -> Arc<Note> {
+        Arc::clone(&self.0.unsaved)
+    }
+
+    /// Opens a session: the value of its cookie, and when it ends.
+    pub(super) fn open(
+        &self,
+        role: Role,
+        person: Option<Arc<Person>>,
+        maker: Maker,
+        now: MediaTime,
+    ) -> Result<(String, MediaTime), getrandom::Error> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        let value = URL_SAFE_NO_PAD.encode(bytes);
+        let until = now + LIFE;
+        self.insert(key(&value), FoundSession { role, until, person, maker }, now);
+        self.changed();
+        Ok((value, until))
+    }
+
+    fn insert(&self, key: Hash32, found: FoundSession, now: MediaTime) {
+        let role = found.role;
+        let mut open = self.lock();
+        open.retain(|_, session| now < session.found.until);
+        let of_role =
+            |open: &HashMap<Hash32, Opened>| open.values().filter(|it| it.found.role == role).count();
+        while of_role(&open) >= MOST {
+            let rivals = open.iter().filter(|(_, session)| session.found.role == role);
+            let first = rivals.min_by_key(|(_, session)| session.found.until).map(|(key, _)| *key);
+            let Some(first) = first else { break };
+            open.remove(&first);
+        }
+        open.insert(key, Opened::new(found));
+    }
+
+    /// What a cookie stands for. After a step of the clock backwards by days the session is over.
+    pub(super) fn find(&self, value: &str, now: MediaTime) -> Option<FoundSession> {
+        let open = self.lock();
+        let found = open.get(&key(value)).map(|session| session.found.clone());
+        found.filter(|it| now < it.until && it.until <= now + LIFE * 2)
+    }
+
+    /// A token that is cancelled when this session ends before its time.
+    pub(super) fn ended(&self, value: &str) -> Option<CancellationToken> {
+        self.lock().get(&key(value)).map(|session| session.ended.clone())
+    }
+
+    /// Ends a session.
+    pub(super) fn end(&self, value: &str) {
+        self.lock().remove(&key(value));
+        self.changed();
+    }
+
+    fn changed(&self) {
+        self.0.dirty.store(true, Ordering::Release);
+        self.0.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Hash32, Opened>> {
+        self.0.open.lock()
+    }
+}
+
+fn key(value: &str) -> Hash32 {
+    Sha256::digest(value.as_bytes()).into()
+}
+
+/// The file.
+#[derive(Serialize, Deserialize)]
+struct SessionFile {
+    version: u32,
+    salt: String,
+    sessions: Vec<KeptSession>,
+}
+
+/// A session in the file; hashes are base64.
+#[derive(Serialize, Deserialize)]
+struct KeptSession {
+    cookie_hash: String,
+    role: Role,
+    until: MediaTime,
+    made_by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+}
+
+fn hash_of(text: &str) -> Option<Hash32> {
+    URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+}
+
+impl Sessions {
+    /// The file's text.
+    fn saved(&self) -> Vec<u8> {
+        let marks = &self.0.marks;
+        let open = self.lock();
+        let kept = open.iter().filter_map(|(key, Opened { found, .. })| {
+            let person = found.person.as_deref();
+            Some(KeptSession {
+                cookie_hash: URL_SAFE_NO_PAD.encode(key),
+                role: found.role,
+                until: found.until,
+                made_by: URL_SAFE_NO_PAD.encode(marks.of(found.maker)?),
+                name: person.map(|it| it.name.clone()),
+                subject: person.map(|it| it.subject.clone()),
+            })
+        });
+        let salt = URL_SAFE_NO_PAD.encode(marks.salt);
+        let file = SessionFile { version: VERSION, salt, sessions: kept.collect() };
+        serde_json::to_vec(&file).unwrap_or_default()
+    }
+
+    /// Takes over those of the file that are still good; returns how many ended because their maker is another one now.
+    fn restore(&self, kept: Vec<KeptSession>, now: MediaTime) -> usize {
+        let mut ended = 0;
+        // What is beyond the bound is not read.
+        for it in kept.into_iter().take(2 * MOST) {
+            let (Some(key), Some(mark)) = (hash_of(&it.cookie_hash), hash_of(&it.made_by)) else { continue };
+            let Some(maker) = self.0.marks.maker(mark) else {
+                ended += 1;
+                continue;
+            };
+            let person = it.subject.and_then(|subject| Person::new(&it.name.unwrap_or_default(), &subject));
+            if now < it.until {
+                self.insert(key, FoundSession { role: it.role, until: it.until, person, maker }, now);
+            }
+        }
+        ended
+    }
+}
+
+/// Writes the sessions to their file.
+#[derive(Debug)]
+pub struct SessionKeeper {
+    sessions: Sessions,
+    file: StateFile,
+    retry: Retry,
+}
+
+/// The sessions of `directory`, without those that were made by other tokens or settings, and the task that keeps them there.
+/// Reads the file before it returns.
+pub fn prepare(
+    directory: &Path,
+    tokens: &Tokens,
+    oidc: &OpenIdConnect,
+    now: MediaTime,
+) -> (Sessions, SessionKeeper) {
+    let file = StateFile::new(directory, "sessions.json");
+    let (salt, kept) = load(&file);
+    let sessions = Sessions::with(Marks::new(salt, tokens, oidc));
+    let ended = sessions.restore(kept, now);
+    if ended > 0 {
+        tracing::info!(
+            ended,
+            "sessions have ended: the token or the OpenID Connect settings that made them have changed"
+        );
+        sessions.changed();
+    }
+    (sessions.clone(), SessionKeeper { sessions, file, retry: Retry::new(TRY_AGAIN, RARELY) })
+}
+
+fn load(file: &StateFile) -> (Hash32, Vec<KeptSession>) {
+    let mut fresh = [0; 32];
+    if let Err(error) = getrandom::fill(&mut fresh) {
+        tracing::error!(%error, "the system gives no random bytes");
+    }
+    let bytes = match file.load() {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return (fresh, Vec::new()),
+        Err(error) => {
+            tracing::error!(%error, file = %file.path().display(), "sessions cannot be read: people sign in again");
+            return (fresh, Vec::new());
+        }
+    };
+    let read = serde_json::from_slice::<SessionFile>(&bytes).ok().filter(|it| it.version == VERSION);
+    match read.and_then(|it| Some((hash_of(&it.salt)?, it.sessions))) {
+        Some(read) => read,
+        None => {
+            let done = file.set_aside();
+            tracing::error!(
+                done,
+                "the file of sessions is damaged or of another version: people sign in again"
+            );
+            (fresh, Vec::new())
+        }
+    }
+}
+
+impl SessionKeeper {
+    /// Writes after every change, and once more at the end. A write that fails is repeated.
+    pub async fn run(&mut self, end: CancellationToken) {
+        loop {
+            let again = self.retry.wait(now());
+            tokio::select! {
+                () = end.cancelled() => break,
+                () = self.sessions.0.changed.notified() => {}
+                () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() => {}
+            }
+            if self.retry.wait(now()).is_none_or(|wait| wait.is_zero()) {
+                self.write().await;
+            }
+        }
+        self.write().await;
+    }
+
+    async fn write(&mut self) {
+        if !self.sessions.0.dirty.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let (file, bytes) = (self.file.clone(), self.sessions.saved());
+        let written = tokio::task::spawn_blocking(move || file.save(&bytes)).await;
+        let note = &self.sessions.0.unsaved;
+        match written.unwrap_or_else(|panic| Err(panic.into())) {
+            Ok(()) => {
+                if self.retry.worked() {
+                    note.clear();
+                    tracing::info!("sessions are written again");
+                }
+            }
+            Err(error) => {
+                self.sessions.0.dirty.store(true, Ordering::Release);
+                if self.retry.wait(now()).is_none() {
+                    tracing::error!(%error, "sessions cannot be written; trying again until they can");
+                }
+                self.retry.failed(now());
+                note.set(&format!("sessions cannot be written, a restart would end them: {error}"));
+            }
+        }
+    }
+}
+
+/// The time of tokio's clock, which tests can move.
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amphi_config::Secret;
+
+    const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
+
+    impl Sessions {
+        fn opened(&self, role: Role, now: MediaTime) -> (String, MediaTime) {
+            self.open(role, None, Maker::OperatorToken, now).expect("random bytes")
+        }
+    }
+
+    #[test]
+    fn a_session_is_good_for_its_life_and_until_it_is_ended() {
+        let sessions = Sessions::in_memory();
+        let (value, until) = sessions.opened(Role::Viewer, START);
+        assert_eq!(value.len(), 43);
+        let found = sessions.find(&value, START).expect("it is open");
+        assert_eq!((found.role, found.until), (Role::Viewer, until));
+        assert_eq!(sessions.find(&value, until), None);
+        assert!(sessions.find(&value, START - Duration::from_secs(3600)).is_some());
+        assert_eq!(sessions.find(&value, START - Duration::from_secs(90_000)), None, "stepped back by a day");
+        assert_eq!(sessions.find(&value[1..], START), None);
+        sessions.end(&value);
+        assert_eq!(sessions.find(&value, START), None);
+    }
+
+    #[test]
+    fn there_are_never_more_than_the_most() {
+        let sessions = Sessions::in_memory();
+        let open = |second: u64| sessions.opened(Role::Operator, START + Duration::from_secs(second)).0;
+        let values: Vec<_> = (0..MOST as u64 + 3).map(open).collect();
+        assert_eq!(sessions.lock().len(), MOST);
+        let found = |value: &String| sessions.find(value, START + LIFE / 2).is_some();
+        assert_eq!(values.iter().position(found), Some(3), "the first to end has ended");
+        assert!(values[3..].iter().all(found));
+    }
+
+    #[test]
+    fn a_crowd_of_viewers_pushes_no_operator_out() {
+        let sessions = Sessions::in_memory();
+        let (operator, _) = sessions.opened(Role::Operator, START);
+        let later = START + Duration::from_secs(1);
+        for _ in 0..3 * MOST {
+            sessions.opened(Role::Viewer, later);
+        }
+        assert_eq!(sessions.lock().len(), MOST + 1);
+        assert!(sessions.find(&operator, later).is_some());
+    }
+
+    #[test]
+    fn whoever_waits_for_its_end_is_told_however_it_ends() {
+        let sessions = Sessions::in_memory();
+        let open = |role, second| {
+            let (value, _) = sessions.opened(role, START + Duration::from_secs(second));
+            let ended = sessions.ended(&value).expect("it is open");
+            (value, ended)
+        };
+        let (value, by_hand) = open(Role::Operator, 0);
+        let (_, by_time) = open(Role::Operator, 0);
+        let (_, by_crowd) = open(Role::Viewer, 1);
+        assert!(![&by_hand, &by_time, &by_crowd].iter().any(|it| it.is_cancelled()));
+        sessions.end(&value);
+        assert!(by_hand.is_cancelled() && !by_time.is_cancelled());
+        for _ in 0..MOST {
+            open(Role::Viewer, 2);
+        }
+        assert!(by_crowd.is_cancelled() && !by_time.is_cancelled());
+        open(Role::Viewer, LIFE.as_secs());
+        assert!(by_time.is_cancelled());
+        assert!(sessions.ended("x").is_none());
+    }
+
+    fn tokens(operator: &str, viewer: &str) -> Tokens {
+        Tokens { operator: Secret::new(operator), viewer: Secret::new(viewer) }
+    }
+
+    fn provider() -> OpenIdConnect {
+        OpenIdConnect {
+            issuer: "https://a".to_owned(),
+            client_id: "amphi".to_owned(),
+            ..OpenIdConnect::default()
+        }
+    }
+
+    async fn kept(keeper: &mut SessionKeeper) {
+        let end = CancellationToken::new();
+        end.cancel();
+        keeper.run(end).await;
+    }
+
+    #[tokio::test]
+    async fn sessions_outlive_a_restart_and_the_file_has_no_cookie_and_no_token() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().expect("a directory");
+        let start = |tokens: &Tokens, oidc: &OpenIdConnect, now| prepare(home.path(), tokens, oidc, now);
+        let (both, oidc) = (tokens("chalk-token", "sponge-token"), provider());
+        let (sessions, mut keeper) = start(&both, &oidc, START);
+        kept(&mut keeper).await;
+        assert!(!home.path().join("sessions.json").exists(), "nothing has happened");
+        let person = Person::new("Ada", "7");
+        let open = |role, person, maker| sessions.open(role, person, maker, START).expect("random bytes").0;
+        let ada = open(Role::Operator, person.clone(), Maker::OpenId);
+        let operator = open(Role::Operator, None, Maker::OperatorToken);
+        let viewer = open(Role::Viewer, None, Maker::ViewerToken);
+        let over = open(Role::Viewer, None, Maker::ViewerToken);
+        sessions.end(&over);
+        kept(&mut keeper).await;
+        let path = home.path().join("sessions.json");
+        let text = std::fs::read_to_string(&path).expect("it is there");
+        for secret in [&*ada, &*operator, &*viewer, "chalk-token", "sponge-token"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        assert_eq!(std::fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
+
+        let (again, _) = start(&both, &oidc, START);
+        let found = again.find(&ada, START).expect("it is open");
+        assert_eq!((found.role, found.person, found.maker), (Role::Operator, person, Maker::OpenId));
+        assert!(again.find(&operator, START).is_some() && again.find(&viewer, START).is_some());
+        assert_eq!(again.find(&over, START), None);
+
+        let of =
+            |sessions: &Sessions| [&ada, &operator, &viewer].map(|it| sessions.find(it, START).is_some());
+        let changed = OpenIdConnect { operator: vec!["a=b".to_owned()], ..provider() };
+        for (tokens, oidc, expected) in [
+            (tokens("other", "sponge-token"), &oidc, [true, false, true]),
+            (tokens("chalk-token", ""), &oidc, [true, true, false]),
+            (tokens("sponge-token", "chalk-token"), &oidc, [true, false, false]),
+            (both.clone(), &changed, [false, true, true]),
+            (both.clone(), &OpenIdConnect::default(), [false, true, true]),
+        ] {
+            assert_eq!(of(&start(&tokens, oidc, START).0), expected, "{oidc:?}");
+        }
+        assert_eq!(of(&start(&both, &oidc, START + LIFE).0), [false; 3]);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_set_aside_and_a_full_disk_is_said() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("sessions.json");
+        for text in [
+            "",
+            "[]",
+            "{\"version\":2,\"salt\":\"\",\"sessions\":[]}",
+            "{\"version\":1,\"salt\":\"x\",\"sessions\":[]}",
+        ] {
+            std::fs::write(&path, text).expect("written");
+            let (sessions, _) = prepare(home.path(), &tokens("a", "b"), &provider(), START);
+            assert!(sessions.lock().is_empty() && !path.exists(), "{text}");
+        }
+        let place = home.path().join("state");
+        std::fs::write(&place, "a file where the directory should be").expect("written");
+        let (sessions, mut keeper) = prepare(&place, &tokens("a", "b"), &provider(), START);
+        let (value, _) = sessions.opened(Role::Operator, START);
+        kept(&mut keeper).await;
+        assert!(sessions.unsaved().get().is_some());
+        std::fs::remove_file(&place).expect("removed");
+        kept(&mut keeper).await;
+        assert!(sessions.unsaved().get().is_none());
+        let (again, _) = prepare(&place, &tokens("a", "b"), &provider(), START);
+        assert!(again.find(&value, START).is_some());
+    }
+}
