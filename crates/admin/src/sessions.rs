@@ -330,17 +330,11 @@ fn load(file: &StateFile) -> (Hash32, Vec<KeptSession>) {
         }
     };
     let read = serde_json::from_slice::<SessionFile>(&bytes).ok().filter(|it| it.version == VERSION);
-    match read.and_then(|it| Some((hash_of(&it.salt)?, it.sessions))) {
-        Some(read) => read,
-        None => {
-            let done = file.set_aside();
-            tracing::error!(
-                done,
-                "the file of sessions is damaged or of another version: people sign in again"
-            );
-            (fresh, Vec::new())
-        }
-    }
+    read.and_then(|it| Some((hash_of(&it.salt)?, it.sessions))).unwrap_or_else(|| {
+        let done = file.set_aside();
+        tracing::error!(done, "the file of sessions is damaged or of another version: people sign in again");
+        (fresh, Vec::new())
+    })
 }
 
 impl SessionKeeper {
