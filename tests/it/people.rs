@@ -1,6 +1,6 @@
 //! People who sign in: at npm's `oidc-provider` in headless Chromium, and by the headers of a proxy.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -94,16 +94,32 @@ fn people_sign_in_at_a_real_provider_in_a_browser() {
     assert_eq!(server.end(), Some(0));
 }
 
+/// The cookie of a session that this token opens, in its own letters: the other client writes headers small.
+fn session_of(server: &Server, token: &str) -> String {
+    let body = format!("{{\"token\":\"{token}\"}}");
+    let mut stream = std::net::TcpStream::connect(server.admin).expect("it listens");
+    write!(
+        stream,
+        "POST /api/v1/session HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        server.admin,
+        body.len()
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (_, rest) = answer.split_once("amphi_session=").expect("a cookie");
+    rest.split(';').next().expect("a value").to_owned()
+}
+
 #[test]
 fn a_session_of_a_token_outlives_a_kill_and_ends_with_its_token() {
     let with =
         |token: &str| format!("{}[admin]\ntoken = \"{token}\"\n", one_hall("rtsp://127.0.0.1:9/extron1"));
     let server = Server::run(&with("operators-token"));
-    let body = "{\"token\":\"operators-token\"}";
-    let json = "Content-Type: application/json\r\n";
-    let answer = http::request(server.admin, "POST", "/api/v1/session", json, body);
-    let field = answer.header("set-cookie").expect("a cookie").to_owned();
-    let cookie = field.split(['=', ';']).nth(1).expect("a value");
+    let cookie = session_of(&server, "operators-token");
+    let cookie = cookie.as_str();
+    assert_eq!(who(&server, cookie).0, 200);
     let file = server.state().join("sessions.json");
     crate::server::eventually("the session is kept", || file.exists());
     let server = server.killed();
