@@ -141,7 +141,7 @@ const CORES: &[(&str, &[&str])] = &[
         ],
     ),
     ("crates/loadtest/src/", &["buffer", "fragment"]),
-    ("crates/admin/src/", &["attendance", "people"]),
+    ("crates/admin/src/", &["attendance", "claims", "person"]),
     ("crates/admin/src/sign_in/", &["discovery", "flow", "identity"]),
     (
         "src/",

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 
-use super::people::Person;
+use super::person::Person;
 use amphi_config::Secret;
 use amphi_control::audit::{Action, Entry};
 use amphi_media::MediaTime;

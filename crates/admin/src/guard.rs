@@ -24,7 +24,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 
 use super::access::{Caller, Proof, Role};
-use super::people::Person;
+use super::person::Person;
 use super::problem::Problem;
 use super::remote::Named;
 use super::sessions::FoundSession;

@@ -49,6 +49,7 @@ mod access_tests;
 pub mod attendance;
 mod audit;
 mod channels;
+mod claims;
 pub mod console;
 mod cookie;
 mod events;
@@ -59,7 +60,7 @@ mod metrics;
 mod openapi;
 #[cfg(test)]
 mod openapi_tests;
-mod people;
+mod person;
 mod problem;
 mod recordings;
 mod rehearsal;

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use super::access::Role;
-use super::people::Person;
+use super::person::Person;
 use amphi_config::{Config, network};
 
 /// What the headers of a request say.

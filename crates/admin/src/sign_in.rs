@@ -8,7 +8,7 @@
 //! Every failure is a page in words; what is wrong in detail is in the log. All links are relative, so a proxy may serve all of
 //! it beneath a path, if `redirect_url` says so.
 //!
-//! What belongs here: the two routes. The rules are in the cores: `flow`, `identity`, `discovery`, and `people` beside this
+//! What belongs here: the two routes. The rules are in the cores: `flow`, `identity`, `discovery`, and `claims` beside this
 //! file; [`provider`] asks the provider.
 
 mod discovery;
@@ -38,12 +38,13 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use self::discovery::CodeExchange;
-use self::flow::{Flows, LIFE, PendingSignIn, Question, StateFault, authorization_url};
-use self::pages::{Language, Notice, Root};
+use self::flow::{AuthorizationRequest, Flows, LIFE, PendingSignIn, StateFault, authorization_url};
+use self::pages::{Language, NoSignIn, Root};
 use self::provider::{Provider, ProviderFault, error_word};
 use super::access::{Caller, Proof, Role};
+use super::claims::ClaimRules;
 use super::cookie::{self, SIGN_IN_NAME, session_cookie, sign_in_cookie};
-use super::people::{ClaimRules, Person};
+use super::person::Person;
 use super::remote::RemoteUsers;
 use super::sessions::Maker;
 use super::{AdminContext, Shared};
@@ -160,11 +161,11 @@ struct Beginning {
 async fn begin(State(state): Shared, request: Request) -> Response {
     let (uri, headers) = (request.uri(), request.headers());
     let language = Language::of(headers);
-    let refuse = |notice: Notice<'_>| pages::page(notice, language, Root::Here);
-    let Some(openid) = &state.people.openid else { return refuse(Notice::Off) };
+    let refuse = |notice: NoSignIn<'_>| pages::page(notice, language, Root::Here);
+    let Some(openid) = &state.people.openid else { return refuse(NoSignIn::Off) };
     let wanted: Beginning = axum::extract::Query::try_from_uri(uri).map(|it| it.0).unwrap_or_default();
     let Some(redirect_url) = state.people.redirect_url(openid, uri, headers) else {
-        return refuse(Notice::Stale);
+        return refuse(NoSignIn::Stale);
     };
     let discovery = match openid.discovery().await {
         Ok(discovery) => discovery,
@@ -173,12 +174,15 @@ async fn begin(State(state): Shared, request: Request) -> Response {
     let mut seed = [[0; 32]; 4];
     if seed.iter_mut().any(|part| getrandom::fill(part).is_err()) {
         tracing::error!("nobody can sign in: the system gives no random bytes");
-        return refuse(Notice::Down);
+        return refuse(NoSignIn::Down);
     }
     let begun = openid.flows.lock().begin(seed, redirect_url.clone(), &wanted.to, state.clock.now());
     let settings = &openid.provider.settings;
-    let question =
-        Question { client_id: &settings.client_id, redirect_url: &redirect_url, scopes: &settings.scopes };
+    let question = AuthorizationRequest {
+        client_id: &settings.client_id,
+        redirect_url: &redirect_url,
+        scopes: &settings.scopes,
+    };
     let url = authorization_url(&discovery.authorization, question, &begun);
     let cookie = sign_in_cookie(&begun.cookie, LIFE.as_secs(), state.people.is_secure(uri, headers));
     redirect(url.as_str(), &[cookie])
@@ -210,14 +214,14 @@ async fn come_back(State(state): Shared, request: Request) -> Response {
             let opened = state.sessions.open(role, Some(Arc::clone(&person)), Maker::OpenId, now);
             let Ok((value, until)) = opened else {
                 tracing::error!("nobody can sign in: the system gives no random bytes");
-                return pages::page(Notice::Down, language, Root::Above);
+                return pages::page(NoSignIn::Down, language, Root::Above);
             };
             let proof = Proof::Session;
             let caller = Caller { role, proof, until: Some(until), address, person: Some(person) };
             state.audit.record(caller.does(Action::OpenSession, now).until(Some(until)));
             redirect(&format!("../{to}"), &[session_cookie(&value, is_secure), gone])
         }
-        Err(Refused(notice, person)) => {
+        Err(FailedSignIn(notice, person)) => {
             if let Some(person) = person {
                 let caller = Caller {
                     role: Role::Viewer,
@@ -237,40 +241,40 @@ async fn come_back(State(state): Shared, request: Request) -> Response {
 }
 
 /// Why nobody has signed in, and who it was, if that is known.
-struct Refused<'a>(Notice<'a>, Option<Arc<Person>>);
+struct FailedSignIn<'a>(NoSignIn<'a>, Option<Arc<Person>>);
 
 async fn signed_in<'a>(
     state: &'a AdminContext,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<(Role, Arc<Person>, String), Refused<'a>> {
-    let refused = |notice| Refused(notice, None);
-    let openid = state.people.openid.as_ref().ok_or(refused(Notice::Off))?;
-    let back = axum::extract::Query::<Return>::try_from_uri(uri).map_err(|_| refused(Notice::Stale))?.0;
+) -> Result<(Role, Arc<Person>, String), FailedSignIn<'a>> {
+    let refused = |notice| FailedSignIn(notice, None);
+    let openid = state.people.openid.as_ref().ok_or(refused(NoSignIn::Off))?;
+    let back = axum::extract::Query::<Return>::try_from_uri(uri).map_err(|_| refused(NoSignIn::Stale))?.0;
     if [&back.state, &back.code, &back.error].iter().any(|it| it.len() > PARAMETER_BYTES) {
-        return Err(refused(Notice::Stale));
+        return Err(refused(NoSignIn::Stale));
     }
     let cookie = cookie::named(headers, SIGN_IN_NAME).unwrap_or_default();
     let taken = openid.flows.lock().take(&back.state, cookie, state.clock.now());
     let pending = taken.map_err(|fault| match fault {
-        StateFault::Unknown => refused(Notice::Stale),
-        StateFault::OtherBrowser => refused(Notice::OtherBrowser),
+        StateFault::Unknown => refused(NoSignIn::Stale),
+        StateFault::OtherBrowser => refused(NoSignIn::OtherBrowser),
     })?;
     if back.iss.is_some_and(|iss| iss != openid.provider.settings.issuer) {
         tracing::warn!("a sign-in is refused: the answer is of another issuer (iss)");
-        return Err(refused(Notice::Stale));
+        return Err(refused(NoSignIn::Stale));
     }
     if !back.error.is_empty() || back.code.is_empty() {
         let error = error_word(&back.error);
         tracing::info!(error, "the OpenID provider did not sign somebody in");
-        return Err(refused(Notice::Denied));
+        return Err(refused(NoSignIn::Denied));
     }
     let (role, person) =
         openid.identify(&pending, &back.code, state).await.map_err(|fault| refused(down(&fault)))?;
-    let Some(person) = person else { return Err(refused(Notice::Down)) };
+    let Some(person) = person else { return Err(refused(NoSignIn::Down)) };
     match role {
         Some(role) => Ok((role, person, pending.to)),
-        None => Err(Refused(Notice::Stranger(&state.people.contact), Some(person))),
+        None => Err(FailedSignIn(NoSignIn::Stranger(&state.people.contact), Some(person))),
     }
 }
 
@@ -305,15 +309,15 @@ impl OpenId {
 }
 
 /// Logs the fault; the page says only whose it is.
-fn down(fault: &ProviderFault) -> Notice<'static> {
+fn down(fault: &ProviderFault) -> NoSignIn<'static> {
     tracing::warn!(%fault, "nobody can sign in: the OpenID provider gives no good answer");
-    if matches!(fault, ProviderFault::Crowded) { Notice::Crowded } else { Notice::Down }
+    if matches!(fault, ProviderFault::Crowded) { NoSignIn::Crowded } else { NoSignIn::Down }
 }
 
 /// To another page; the address of this one, which has a code, is not told to it.
 fn redirect(to: &str, cookies: &[String]) -> Response {
     let Ok(to) = HeaderValue::from_str(to) else {
-        return pages::page(Notice::Down, Language::English, Root::Above);
+        return pages::page(NoSignIn::Down, Language::English, Root::Above);
     };
     // 303: whatever the method was, the next is GET (RFC 9110 §15.4.4).
     let mut response = (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response();

@@ -126,14 +126,18 @@ fn return_path(text: &str) -> &str {
 
 /// What a request to the authorization endpoint says beside the state.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Question<'a> {
+pub(super) struct AuthorizationRequest<'a> {
     pub(super) client_id: &'a str,
     pub(super) redirect_url: &'a str,
     pub(super) scopes: &'a [String],
 }
 
 /// The URL that the browser is sent to (OpenID Connect Core 1.0 §3.1.2.1, RFC 7636 §4.3).
-pub(super) fn authorization_url(endpoint: &Url, question: Question<'_>, begun: &BegunSignIn) -> Url {
+pub(super) fn authorization_url(
+    endpoint: &Url,
+    question: AuthorizationRequest<'_>,
+    begun: &BegunSignIn,
+) -> Url {
     let mut url = endpoint.clone();
     url.query_pairs_mut()
         .append_pair("response_type", "code")
@@ -208,7 +212,7 @@ mod tests {
         let endpoint = Url::parse("https://login.example.org/auth?tenant=a b").expect("a URL");
         let scopes = ["openid".to_owned(), "profile".to_owned()];
         let redirect_url = "https://a.example.org/sign-in/callback";
-        let question = Question { client_id: "a&b=c", redirect_url, scopes: &scopes };
+        let question = AuthorizationRequest { client_id: "a&b=c", redirect_url, scopes: &scopes };
         let url = authorization_url(&endpoint, question, &begun);
         let pairs: HashMap<_, _> = url.query_pairs().into_owned().collect();
         for (key, value) in [

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// What there is to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Notice<'a> {
+pub(super) enum NoSignIn<'a> {
     /// The person is known and may do nothing; whom to ask.
     Stranger(&'a str),
     /// The sign-in was never begun, took too long, or is over.
@@ -50,68 +50,68 @@ pub(super) enum Root {
 }
 
 /// The heading and the sentence of a notice. `CONTACT` stands for whom to ask.
-const fn words(notice: Notice<'_>, language: Language) -> (&'static str, &'static str) {
+const fn words(notice: NoSignIn<'_>, language: Language) -> (&'static str, &'static str) {
     use Language::{English, French};
     match (notice, language) {
-        (Notice::Stranger(_), English) => {
+        (NoSignIn::Stranger(_), English) => {
             ("You have no access", "You are signed in, but may not use this console. Ask CONTACT for access.")
         }
-        (Notice::Stranger(_), French) => (
+        (NoSignIn::Stranger(_), French) => (
             "Vous n’avez pas accès",
             "Vous êtes identifié, mais ne pouvez pas utiliser cette console. Demandez l’accès à CONTACT.",
         ),
-        (Notice::Stale, English) => (
+        (NoSignIn::Stale, English) => (
             "This sign-in is over",
             "It took too long, was finished already, or was never begun here. Please sign in again.",
         ),
-        (Notice::Stale, French) => (
+        (NoSignIn::Stale, French) => (
             "Cette connexion est terminée",
             "Elle a duré trop longtemps, était déjà finie, ou n’a jamais commencé ici. Identifiez-vous à nouveau.",
         ),
-        (Notice::OtherBrowser, English) => (
+        (NoSignIn::OtherBrowser, English) => (
             "This sign-in was begun elsewhere",
             "Another browser or window has begun it. Please sign in again here.",
         ),
-        (Notice::OtherBrowser, French) => (
+        (NoSignIn::OtherBrowser, French) => (
             "Cette connexion a commencé ailleurs",
             "Un autre navigateur ou une autre fenêtre l’a commencée. Identifiez-vous à nouveau ici.",
         ),
-        (Notice::Denied, English) => {
+        (NoSignIn::Denied, English) => {
             ("You are not signed in", "The sign-in service did not sign you in. You may try again.")
         }
-        (Notice::Denied, French) => (
+        (NoSignIn::Denied, French) => (
             "Vous n’êtes pas identifié",
             "Le service d’identification ne vous a pas identifié. Vous pouvez réessayer.",
         ),
-        (Notice::Down, English) => (
+        (NoSignIn::Down, English) => (
             "The sign-in service does not answer",
             "It is down, or this server and it do not understand each other; the server’s log says why. Try again in a minute, or use a token.",
         ),
-        (Notice::Down, French) => (
+        (NoSignIn::Down, French) => (
             "Le service d’identification ne répond pas",
             "Il est en panne, ou ce serveur et lui ne se comprennent pas ; le journal du serveur dit pourquoi. Réessayez dans une minute, ou utilisez un jeton.",
         ),
-        (Notice::Crowded, English) => ("Too many sign in at once", "Please try again in some seconds."),
-        (Notice::Crowded, French) => ("Trop de connexions à la fois", "Réessayez dans quelques secondes."),
-        (Notice::Off, English) => ("There is no sign-in", "This server signs nobody in; use a token."),
-        (Notice::Off, French) => {
+        (NoSignIn::Crowded, English) => ("Too many sign in at once", "Please try again in some seconds."),
+        (NoSignIn::Crowded, French) => ("Trop de connexions à la fois", "Réessayez dans quelques secondes."),
+        (NoSignIn::Off, English) => ("There is no sign-in", "This server signs nobody in; use a token."),
+        (NoSignIn::Off, French) => {
             ("Pas d’identification", "Ce serveur n’identifie personne ; utilisez un jeton.")
         }
     }
 }
 
-const fn status(notice: Notice<'_>) -> StatusCode {
+const fn status(notice: NoSignIn<'_>) -> StatusCode {
     match notice {
-        Notice::Stranger(_) | Notice::Denied => StatusCode::FORBIDDEN,
-        Notice::Stale | Notice::OtherBrowser => StatusCode::BAD_REQUEST,
-        Notice::Down => StatusCode::BAD_GATEWAY,
-        Notice::Crowded => StatusCode::SERVICE_UNAVAILABLE,
-        Notice::Off => StatusCode::NOT_FOUND,
+        NoSignIn::Stranger(_) | NoSignIn::Denied => StatusCode::FORBIDDEN,
+        NoSignIn::Stale | NoSignIn::OtherBrowser => StatusCode::BAD_REQUEST,
+        NoSignIn::Down => StatusCode::BAD_GATEWAY,
+        NoSignIn::Crowded => StatusCode::SERVICE_UNAVAILABLE,
+        NoSignIn::Off => StatusCode::NOT_FOUND,
     }
 }
 
 /// The page.
-pub(super) fn page(notice: Notice<'_>, language: Language, root: Root) -> Response {
+pub(super) fn page(notice: NoSignIn<'_>, language: Language, root: Root) -> Response {
     let (heading, sentence) = words(notice, language);
     let (code, again, home, nobody) = match language {
         Language::English => ("en", "Sign in again", "Back to the console", "those who run this server"),
@@ -120,7 +120,7 @@ pub(super) fn page(notice: Notice<'_>, language: Language, root: Root) -> Respon
         }
     };
     let contact = match notice {
-        Notice::Stranger(contact) if !contact.trim().is_empty() => escaped(contact.trim()),
+        NoSignIn::Stranger(contact) if !contact.trim().is_empty() => escaped(contact.trim()),
         _ => nobody.to_owned(),
     };
     let sentence = sentence.replace("CONTACT", &contact);
@@ -139,7 +139,7 @@ pub(super) fn page(notice: Notice<'_>, language: Language, root: Root) -> Respon
          </section></main>\n</html>\n"
     );
     let mut response = (status(notice), axum::response::Html(text)).into_response();
-    if notice == Notice::Crowded {
+    if notice == NoSignIn::Crowded {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     guard(&mut response);
@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    async fn text(notice: Notice<'_>, language: Language) -> String {
+    async fn text(notice: NoSignIn<'_>, language: Language) -> String {
         let body =
             page(notice, language, Root::Above).into_body().collect().await.expect("a body").to_bytes();
         String::from_utf8(body.to_vec()).expect("text")
@@ -179,13 +179,13 @@ mod tests {
 
     #[tokio::test]
     async fn whom_to_ask_is_text_and_never_markup() {
-        let page = text(Notice::Stranger("<script>alert(1)</script> & \"us\""), Language::English).await;
+        let page = text(NoSignIn::Stranger("<script>alert(1)</script> & \"us\""), Language::English).await;
         assert!(
             page.contains("Ask &lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;us&quot; for"),
             "{page}"
         );
         assert!(!page.contains("<script") && page.contains("href=\"../sign-in\""), "{page}");
-        let page = text(Notice::Stranger(" "), Language::French).await;
+        let page = text(NoSignIn::Stranger(" "), Language::French).await;
         assert!(page.contains("à ceux qui gèrent ce serveur") && page.contains("lang=\"fr\""), "{page}");
     }
 

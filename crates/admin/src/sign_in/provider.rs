@@ -82,8 +82,9 @@ impl<T> KeptAnswer<T> {
     ) -> Result<Arc<T>, ProviderFault> {
         let now = Instant::now();
         let old = self.value.as_ref().map(|(_, value)| Arc::clone(value));
-        if let (Some((at, value)), true) = (&self.value, self.is_younger(age, now)) {
-            tracing::trace!(age_s = now.duration_since(*at).as_secs(), "kept");
+        if let Some((at, value)) = &self.value
+            && now.duration_since(*at) < age
+        {
             return Ok(Arc::clone(value));
         }
         if let Some((at, fault)) = &self.failed
@@ -105,10 +106,6 @@ impl<T> KeptAnswer<T> {
                 old.ok_or(fault)
             }
         }
-    }
-
-    fn is_younger(&self, age: Duration, now: Instant) -> bool {
-        self.value.as_ref().is_some_and(|(at, _)| now.duration_since(*at) < age)
     }
 }
 
