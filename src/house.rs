@@ -142,7 +142,8 @@ const CORES: &[(&str, &[&str])] = &[
         ],
     ),
     ("crates/loadtest/src/", &["buffer", "fragment"]),
-    ("crates/admin/src/", &["attendance"]),
+    ("crates/admin/src/", &["attendance", "claims", "person"]),
+    ("crates/admin/src/sign_in/", &["discovery", "flow", "identity"]),
     (
         "src/",
         &[

@@ -7,7 +7,7 @@ use axum::Router;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
-use super::admin_port::AdminPort;
+use super::admin_port::{self, AdminPort};
 use super::listeners::{Addresses, OpenPorts};
 use super::running::RunningParts;
 use super::shared::{ServerContext, Tellers};
@@ -72,6 +72,7 @@ impl Server {
         let reloads = demo.is_none().then_some(reloads);
 
         let control = control::spawn(&config, &clocks, &mut stages.control);
+        let sessions = admin_port::sessions(&config, &clocks, &mut stages.control);
         let (shared, Tellers { config: orders, plan, inventory }) =
             ServerContext::new(&config, control, clocks, tasks, budget.pages as usize);
         let mut running = RunningParts::new(shared.clone(), inventory, config.clone());
@@ -83,7 +84,9 @@ impl Server {
         let book = AdmissionBook::open(&config.server.state_dir, config.access.grant_secret.reveal())
             .context("the secret of grants")?;
         let viewers = access::spawn(&shared, &book, &mut stages.listening);
-        let notes = notes(&shared, [("schedule", plan_unsaved), ("access", book.unsaved())], &ports);
+        let others =
+            [("schedule", plan_unsaved), ("access", book.unsaved()), ("sessions", sessions.unsaved())];
+        let notes = notes(&shared, others, &ports);
         let found = WatchInputs { checks, configuration, notes };
         let said = watchman::spawn(&shared, found, &mut stages.listening)?;
         portal::spawn(&shared, &mut stages.listening);
@@ -97,11 +100,12 @@ impl Server {
             metrics,
             rehearsals,
             reloads: reload_orders,
+            sessions,
             demo,
             book,
         };
         let addresses = ports.addresses.clone();
-        let router = admin.router(&shared, &addresses, stages.listening.end.clone());
+        let router = admin.router(&shared, &addresses, stages.listening.end.clone())?;
         ports.serve(&shared, viewers, router, &mut stages.listening)?;
 
         running.apply(config).await?;
@@ -161,7 +165,7 @@ impl Stages {
 /// Notes about files that cannot be written, and ports that cannot accept connections.
 fn notes(
     shared: &ServerContext,
-    others: [(&'static str, Arc<Note>); 2],
+    others: [(&'static str, Arc<Note>); 3],
     ports: &OpenPorts,
 ) -> Vec<(AlarmKind, &'static str, Arc<Note>)> {
     let unsaved = [("overrides", shared.matrix.unsaved()), ("audit", shared.audit.unsaved())];

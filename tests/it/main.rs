@@ -28,6 +28,7 @@ mod metrics;
 mod odd_recordings;
 mod outage;
 mod peers;
+mod people;
 mod prefix;
 mod push;
 mod quality;

@@ -32,6 +32,11 @@ impl Network {
         self.0.iter().any(|block| block.contains(&address))
     }
 
+    /// Whether a block of it has all addresses of one family.
+    pub fn is_everybody(&self) -> bool {
+        self.0.iter().any(|block| block.prefix_len() == 0)
+    }
+
     /// Whether it has no addresses at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -8,6 +8,7 @@ mod channels;
 pub(super) mod files;
 mod ladders;
 mod names;
+mod people;
 mod pushes;
 mod schedule;
 mod secrets;
@@ -62,6 +63,7 @@ impl Checker<'_> {
         schedule::check(self, config);
         access::check(self, config);
         secrets::check(self, config);
+        people::check(self, config);
     }
 }
 

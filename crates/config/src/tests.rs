@@ -88,6 +88,7 @@ fn the_shipped_file_names_every_key() {
         keys::<Schedule>(),
         keys::<Rule>(),
         keys::<Admin>(),
+        keys::<OpenIdConnect>(),
         keys::<Pages>(),
         keys::<Alarm>(),
         keys::<Webhook>(),
@@ -99,7 +100,7 @@ fn the_shipped_file_names_every_key() {
     ];
     for key in all.iter().flatten() {
         let written = text.lines().filter(|line| !line.starts_with('#')).any(|line| {
-            [format!("{key} = "), format!("[{key}]"), format!(".{key}]]")]
+            [format!("{key} = "), format!("[{key}]"), format!(".{key}]")]
                 .iter()
                 .any(|form| line.contains(form))
         });

@@ -53,7 +53,8 @@ impl AdmissionBook {
         let file = StateFile::new(directory, "access.json");
         let mut saved = match file.load() {
             Ok(Some(bytes)) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                error!(%error, "what was kept about access is damaged: nothing is revoked any more, and viewers' grants end; {}", file.set_aside());
+                let aside = file.set_aside();
+                error!(%error, aside, "what was kept about access is damaged: nothing is revoked, viewers' grants end");
                 Saved::default()
             }),
             Ok(None) => Saved::default(),

@@ -30,4 +30,4 @@ pub mod matrix;
 pub mod push;
 pub mod rehearsal;
 pub mod schedule;
-mod state_file;
+pub mod state_file;

@@ -1,4 +1,4 @@
-//! `[access]` and `server.trusted_proxies`.
+//! `[access]`.
 
 use amphi_access::{Need, Network, Pattern, Subject, WayIn};
 
@@ -14,8 +14,6 @@ const PERIOD_S: std::ops::RangeInclusive<u32> = 30..=3600;
 pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     let access = &config.access;
     let table = Place::top("access");
-    let proxies = config.server.trusted_proxies.iter().map(String::as_str);
-    blocks(checker, &Place::top("server").key("trusted_proxies"), "trusted_proxies", proxies);
     if !PERIOD_S.contains(&access.grant_s) {
         let (from, to) = PERIOD_S.into_inner();
         let message = format!("access: grant_s: {} is not between {from} and {to}", access.grant_s);

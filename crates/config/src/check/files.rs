@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::super::{Config, Secret};
+use super::super::{Config, OpenIdConnect, Secret};
 use super::names::subject;
 use super::server::{TOKEN_RULE, is_token};
 use super::{Checker, Place, secrets};
@@ -81,6 +81,7 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
         }
     }
     access(checker, config, directory);
+    provider(checker, &mut config.admin.oidc, directory);
     calendar(checker, config, directory);
     resolve(&mut config.schedule.ca_file);
     let ca_file = &config.schedule.ca_file;
@@ -136,6 +137,23 @@ fn access(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
             }
             Err(error) => checker.fault(&place, format!("{subject}: secrets_file {file}: {error}")),
         }
+    }
+}
+
+/// The files of `[admin.oidc]`.
+fn provider(checker: &mut Checker<'_>, oidc: &mut OpenIdConnect, directory: &Path) {
+    let table = Place::top("admin").key("oidc");
+    for path in [&mut oidc.client_secret_file, &mut oidc.ca_file] {
+        if !path.as_os_str().is_empty() {
+            *path = directory.join(&*path);
+        }
+    }
+    let place = table.key("client_secret_file");
+    let (file, client_secret) = (&oidc.client_secret_file, &mut oidc.client_secret);
+    secret(checker, &place, "admin.oidc: client_secret_file", file, client_secret);
+    if let Some(Err(error)) = (!oidc.ca_file.as_os_str().is_empty()).then(|| readable_file(&oidc.ca_file)) {
+        let message = format!("admin.oidc: ca_file {}: {error}", oidc.ca_file.display());
+        checker.fault(&table.key("ca_file"), message);
     }
 }
 
