@@ -14,12 +14,13 @@
 //!
 //! ## The house
 //! ```text
-//!  5  main.rs                                                            (command line, logging)
-//!  4  server                                                             (wiring, demo, order of ending)
-//!  3  delivery admin                                                     (what the world may ask)
-//!  2  source ladder channel store vod schedule rehearsal simulator loadtest    (stages: none knows another)
-//!  1  config access feed matrix agenda alarm audit http rtsp rtmp sniff udp container sound push tasks workshop
+//!  6  main.rs                                                            (command line, logging)
+//!  5  server                                                             (wiring, demo, order of ending)
+//!  4  delivery admin                                                     (what the world may ask)
+//!  3  source ladder channel store vod schedule rehearsal simulator loadtest    (stages: none knows another)
+//!  2  config feed matrix admission agenda alarm audit http rtsp rtmp sniff udp container sound push tasks workshop
 //!                                                                        (what stages are told and joined with)
+//!  1  access                                                             (who may watch; the configuration is checked by it, too)
 //!  0  media clock meter log retry percent state_file                     (types that everybody uses)
 //! ```
 //! A room is a crate (`amphi_vod`), or a module of this crate or of one that holds several (`amphi_media`, `amphi_protocol`,
@@ -104,7 +105,7 @@ pub use amphi_access as access;
 pub use amphi_admin as admin;
 pub use amphi_config as config;
 pub use amphi_container as container;
-pub use amphi_control::{agenda, alarm, audit, matrix, push, rehearsal, schedule};
+pub use amphi_control::{admission, agenda, alarm, audit, matrix, push, rehearsal, schedule};
 pub use amphi_http as http;
 pub use amphi_ladder as ladder;
 pub use amphi_loadtest as loadtest;

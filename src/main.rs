@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use amphi::loadtest::{BodyUse, LoadTarget, VariantChoice};
 use amphi::log::Format;
-use amphi::server::{DemoOptions, SimulateOptions};
+use amphi::server::{DemoOptions, SignOptions, SimulateOptions};
 use amphi::simulator::{SimulatedFault, UnknownFault};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -78,6 +78,23 @@ enum CliCommand {
     },
     /// Print what the matrix would do with a calendar, and what is wrong with the plan; exit 1 if anything is.
     Simulate(Simulate),
+    /// Print an address with a token, so that it may be watched for a while.
+    Sign {
+        /// The address of a playlist, a manifest or a page, or rtmp://host/app/stream or rtsp://host/app/stream.
+        url: String,
+        /// The name of an access key of kind "hmac".
+        #[arg(long, value_name = "NAME")]
+        key: String,
+        /// How long it is good, e.g. 90m, 2h, 3d.
+        #[arg(long = "for", value_name = "TIME", value_parser = lasting)]
+        lasts: std::time::Duration,
+        /// The only address that it is good from.
+        #[arg(long, value_name = "ADDRESS")]
+        ip: Option<std::net::IpAddr>,
+        /// The configuration file, which has the key.
+        #[arg(long, default_value = "config.toml")]
+        config: PathBuf,
+    },
     /// Pull a source for a few seconds and print what it sends.
     Probe(Probe),
     /// Play a stream or recording as many viewers would, and print how it went; exit 1 if any of them stalled.
@@ -285,6 +302,11 @@ fn run(command: CliCommand) -> anyhow::Result<ExitCode> {
             write!(std::io::stdout(), "{text}")?;
             Ok(ExitCode::from(u8::from(!simulation.is_good())))
         }
+        CliCommand::Sign { url, key, lasts, ip, config } => {
+            let options = SignOptions { config, url, key, lasts, ip };
+            writeln!(std::io::stdout(), "{}", amphi::server::sign(&options, jiff::Timestamp::now())?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         CliCommand::Probe(Probe { url, transport, seconds, json }) => {
             let report = runtime()?.block_on(amphi::source::probe::probe(&url, transport.into(), seconds))?;
             let text = if json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
@@ -338,6 +360,16 @@ fn loadtest(test: &Loadtest) -> anyhow::Result<ExitCode> {
         write!(std::io::stdout(), "{report}")?;
     }
     Ok(ExitCode::from(u8::from(!report.is_good())))
+}
+
+/// `90m`, `2h`, `1h 30m`, `3d`; a day has 24 hours.
+fn lasting(text: &str) -> Result<std::time::Duration, String> {
+    let span: jiff::SignedDuration = match text.trim().strip_suffix('d').map(str::parse::<u32>) {
+        Some(Ok(days)) => jiff::SignedDuration::from_hours(24 * i64::from(days)),
+        _ => text.parse().map_err(|_| "write a time such as 90m, 2h or 3d".to_owned())?,
+    };
+    let lasts = std::time::Duration::try_from(span).map_err(|_| "a time that has not passed".to_owned())?;
+    if lasts.is_zero() { Err("it would never be good".to_owned()) } else { Ok(lasts) }
 }
 
 fn hall_fault(text: &str) -> Result<(String, SimulatedFault), String> {

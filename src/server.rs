@@ -5,6 +5,7 @@
 //! joined, also of those that were being stopped already; the matrix and the audit log write what they have. A task that
 //! takes too long is not waited for.
 
+mod access;
 mod admin_port;
 mod ask;
 mod budget;
@@ -39,6 +40,7 @@ mod running;
 mod scheduler;
 mod settings;
 mod shared;
+mod sign;
 mod signals;
 mod simulate;
 #[cfg(test)]
@@ -58,5 +60,6 @@ pub use ask::{ReloadOutcome, reload};
 pub use demo::{DemoOptions, demo};
 pub use listeners::Addresses;
 pub use run::run;
+pub use sign::{SignOptions, sign};
 pub use simulate::{SimulateOptions, simulate};
 pub use start::Server;

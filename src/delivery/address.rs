@@ -6,7 +6,7 @@
 //! one thing cannot get two answers.
 //!
 //! ```text
-//! <app>[/_definst_][/[<prefix>:]<name>]            %XX is read as what it stands for, once (RFC 3986 §2.4)
+//! <app>[/~<grant>][/_definst_][/[<prefix>:]<name>]     %XX is read as what it stands for, once (RFC 3986 §2.4)
 //! ```
 //! | in the name | of a channel | of a mount |
 //! |---|---|---|
@@ -19,6 +19,8 @@
 //! | `<stream>_<rung>` | the rung | part of the name |
 //! | `/` | refused | folders |
 //!
+//! A part directly behind the application that has the form of a grant ([`amphi_access::Grants`]) is one.
+//!
 //! A prefix may stand before a later part of a path, where RTMP clients have cut off folders: `<folder>/<prefix>:<name>`.
 //!
 //! Names of files are put into normalization form C (Unicode Standard Annex 15), so both forms are one name.
@@ -30,9 +32,10 @@
 //! What does *not* belong here: which names there are (`registry`, `vod`), files of HLS and DASH (`http::route`).
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::Split;
 
+use amphi_access::{GRANT_BYTES, GRANT_SIGN};
 use amphi_media::NAME_BYTES_MAX;
 use amphi_media::percent::{self, PercentError};
 use amphi_vod as vod;
@@ -68,6 +71,8 @@ enum Prefix {
 pub struct Address<'a> {
     /// The name of a channel or a mount.
     pub app: Cow<'a, str>,
+    /// The grant in it, with its sign; nobody has looked at whether it is right.
+    pub grant: Option<Cow<'a, str>>,
     /// The stream or recording in it; `None` for the channel or the mount itself.
     pub stream: Option<StreamRef<'a>>,
 }
@@ -102,7 +107,7 @@ pub enum AddressError {
 
 impl fmt::Display for Address<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { app, stream } = self;
+        let Self { app, grant: _, stream } = self;
         match stream {
             None => write!(f, "{app}"),
             Some(StreamRef::Name(name)) => write!(f, "{app}/{name}"),
@@ -114,6 +119,36 @@ impl fmt::Display for Address<'_> {
 }
 
 impl Address<'_> {
+    /// What a grant is made for: a channel as a whole; a mount, or a recording of it as it stands in a path behind the grant.
+    pub fn scope(&self) -> Cow<'_, str> {
+        match &self.stream {
+            Some(StreamRef::Recording(_)) => {
+                format!("{}/{}", self.app, self.stream_path().unwrap_or_default()).into()
+            }
+            _ => Cow::Borrowed(&self.app),
+        }
+    }
+
+    /// The stream as it stands in a path behind the grant, in one spelling; `None` for the channel or the mount itself. What is
+    /// not unreserved is escaped (RFC 3986 §2.3).
+    pub fn stream_path(&self) -> Option<String> {
+        let (prefix, path, end) = match self.stream.as_ref()? {
+            StreamRef::Name(name) => ("", &**name, ""),
+            StreamRef::Group(name) => ("ngrp:", &**name, GROUP_END),
+            StreamRef::Recording(vod::RecordingStream::File(path)) => ("mp4:", path.as_str(), ""),
+            StreamRef::Recording(vod::RecordingStream::Smil(path)) => ("smil:", path.as_str(), ""),
+        };
+        let mut text = String::from(prefix);
+        for byte in path.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+                text.push(char::from(byte));
+            } else {
+                let _ = write!(text, "%{byte:02X}");
+            }
+        }
+        Some(text + end)
+    }
+
     /// A copy that does not borrow from the path.
     pub fn into_owned(self) -> Address<'static> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
@@ -122,22 +157,27 @@ impl Address<'_> {
             StreamRef::Group(name) => StreamRef::Group(own(name)),
             StreamRef::Recording(stream) => StreamRef::Recording(stream),
         });
-        Address { app: own(self.app), stream }
+        Address { app: own(self.app), grant: self.grant.map(own), stream }
     }
 }
 
 /// Reads `<app>[/_definst_][/[<prefix>:]<name>]`, percent-encoded; `is_mount` says whether an application is a mount.
 pub fn parse(path: &str, is_mount: impl FnOnce(&str) -> bool) -> Result<Address<'_>, AddressError> {
-    let (app, parts) = application(path)?;
+    let (app, mut parts) = application(path)?;
     let is_mount = is_mount(&app);
-    Ok(Address { stream: stream_of(parts.map(decode), is_mount)?, app })
+    let grant = grant(&mut parts);
+    Ok(Address { stream: stream_of(parts.map(decode), is_mount)?, grant, app })
 }
 
 /// Reads the same if the application is a channel, says `is_channel`; any other is read no further.
 pub(super) fn parse_in_channel(path: &str, is_channel: impl FnOnce(&str) -> bool) -> Option<Address<'_>> {
-    let (app, parts) = application(path).ok()?;
-    let stream = is_channel(&app).then(|| stream_of(parts.map(decode), false).ok())??;
-    Some(Address { app, stream })
+    let (app, mut parts) = application(path).ok()?;
+    if !is_channel(&app) {
+        return None;
+    }
+    let grant = grant(&mut parts);
+    let stream = stream_of(parts.map(decode), false).ok()?;
+    Some(Address { app, grant, stream })
 }
 
 /// The application at the front of a path, and the parts after it as they were written.
@@ -145,6 +185,16 @@ fn application(path: &str) -> Result<(Cow<'_, str>, Split<'_, char>), AddressErr
     let mut parts = path.split('/');
     let app = parts.next().ok_or(AddressError::Form)?;
     Ok((plain(decode(app)?)?, parts))
+}
+
+/// Takes the grant, if the next part has the form of one.
+fn grant<'a>(parts: &mut Split<'a, char>) -> Option<Cow<'a, str>> {
+    let next = decode(parts.clone().next()?).ok()?;
+    let is_grant = next.len() == GRANT_BYTES && next.starts_with(GRANT_SIGN);
+    is_grant.then(|| {
+        parts.next();
+        next
+    })
 }
 
 /// Decodes `%XX` (RFC 3986 §2.1).

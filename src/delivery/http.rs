@@ -8,6 +8,7 @@
 //! What does *not* belong here: connections and their limits (`crate::http`), playlists and segments (`store`, `vod`).
 
 mod answer;
+mod carry;
 mod disposition;
 mod document;
 mod document_cache;

@@ -27,9 +27,13 @@ use tracing::{Instrument, debug, info, info_span};
 
 use super::address;
 use super::air::AirReader;
-use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol, Resolved, Selection};
+use super::door::{
+    AccessAction as Wanted, AccessRequest, Door, HeldRight, Protocol, Resolved, Selection, ask_settled,
+    lapsed,
+};
 use super::unserved::Unserved;
 use super::{AnswerCounts, Audience, Registry, ViewerProtocol};
+use amphi_access::VisitStep;
 use amphi_http::asker;
 use amphi_media::{ChannelName, SourceName};
 use amphi_protocol::rtmp::{Query, RtmpEvent, StreamName, authmod};
@@ -63,9 +67,9 @@ pub struct RtmpPort {
 
 /// What a peer wants to do.
 enum PeerRequest {
-    /// The channel's name and air, and the index of the rung.
-    Play(ChannelName, AirReader, usize),
-    PlayRecorded(Box<Recorded>),
+    /// The channel's name and air, the index of the rung, and by what right.
+    Play(ChannelName, AirReader, usize, Option<HeldRight>),
+    PlayRecorded(Box<Recorded>, Option<HeldRight>),
     Publish(Box<dyn PublishedStream>, SourceName),
 }
 
@@ -129,14 +133,16 @@ impl RtmpPort {
             let wish = timeout(PATIENCE, self.wish(connection, &mut app)).await;
             match wish.map_err(|_| RtmpEnd::Silent)?? {
                 None => return Ok(()),
-                Some(PeerRequest::Play(app, air, rung)) => {
+                Some(PeerRequest::Play(app, air, rung, right)) => {
                     let viewer = |name: &str| self.audience.of(&app).enter(name, ViewerProtocol::Rtmp);
                     let viewer = air.tracks().get(rung).map(|tracks| viewer(&tracks.name));
                     let span = info_span!("channel", name = %app);
-                    return connection.play(&self.counts, viewer, air, rung).instrument(span).await;
+                    let play = connection.play(&self.counts, viewer, air, rung).instrument(span);
+                    return while_held(play, right).await;
                 }
-                Some(PeerRequest::PlayRecorded(recorded)) => {
-                    return connection.play_recorded(&self.counts, *recorded).await;
+                Some(PeerRequest::PlayRecorded(recorded, right)) => {
+                    let play = connection.play_recorded(&self.counts, *recorded);
+                    return while_held(play, right).await;
                 }
                 Some(PeerRequest::Publish(into, name)) => {
                     if let After::Gone = published(connection, into, &name, shutdown).await? {
@@ -175,7 +181,7 @@ impl RtmpPort {
             let why = match wish {
                 Ok(wish) => {
                     match &wish {
-                        PeerRequest::PlayRecorded(_) => connection.session.accept_recorded(),
+                        PeerRequest::PlayRecorded(..) => connection.session.accept_recorded(),
                         _ => connection.session.accept(),
                     }
                     connection.flush().await?;
@@ -222,17 +228,15 @@ impl RtmpPort {
         }
     }
 
-    /// Asks the door; `queries` are those of the stream and of the application.
+    /// Asks the door about a publisher; `queries` are those of the stream and of the application.
     fn ask(
         &self,
         connection: &RtmpConnection,
         wish: Wanted<'_>,
         queries: [&Query; 2],
     ) -> Result<(), Unserved> {
-        let query = queries.map(Query::reveal);
-        let query = query.into_iter().filter(|query| !query.is_empty()).collect::<Vec<_>>().join("&");
-        let caller = AccessRequest { protocol: Protocol::Rtmp, wish, peer: connection.peer(), query: &query };
-        self.door.ask(&caller).map_err(Unserved::Denied)
+        let query = joined(queries);
+        self.door.ask(&caller(connection, wish, &query)).map(drop).map_err(Unserved::Denied)
     }
 
     /// What `path` names: a recording of a mount, or a channel's rung; the best one where all are asked for.
@@ -246,25 +250,38 @@ impl RtmpPort {
         let address = address::parse(path, |app| self.registry.has_mount(app));
         let address = address.map_err(Unserved::Path)?;
         let resolved = self.registry.resolve(&address);
-        self.ask(connection, Wanted::Play(resolved), queries)?;
+        let (query, scope, url) = (joined(queries), address.scope(), format!("/{path}"));
+        let caller = AccessRequest {
+            path: &url,
+            scope: &scope,
+            grant: address.grant.as_deref(),
+            ..caller(connection, Wanted::Play(resolved), &query)
+        };
+        let admission = ask_settled(&*self.door, &caller).await.map_err(Unserved::Denied)?;
+        let right = HeldRight::new(&self.door, &caller, admission);
         match resolved {
             Resolved::Recording { mount, stream } => {
                 let mount = self.registry.mounted(mount).ok_or(Unserved::Missing)?;
                 let peer = connection.peer().and_then(|peer| asker(peer.ip()));
                 let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await;
-                Ok(PeerRequest::PlayRecorded(Box::new(recorded.map_err(RejectReason::Other)?)))
+                Ok(PeerRequest::PlayRecorded(Box::new(recorded.map_err(RejectReason::Other)?), right))
             }
-            Resolved::Channel { channel, rungs } => Ok(self.channel(channel, rungs).await?),
+            Resolved::Channel { channel, rungs } => Ok(self.channel(channel, rungs, right).await?),
             Resolved::Nothing(_) if self.registry.get(&address.app).is_some() => Err(Unserved::Stream.into()),
             Resolved::Index(_) | Resolved::Nothing(_) => Err(Unserved::Channel.into()),
         }
     }
 
-    async fn channel(&self, name: &str, rungs: Selection<'_>) -> Result<PeerRequest, Unserved> {
+    async fn channel(
+        &self,
+        name: &str,
+        rungs: Selection<'_>,
+        right: Option<HeldRight>,
+    ) -> Result<PeerRequest, Unserved> {
         let channel = self.registry.started(name).await?;
         let (Some(_), Some(air)) = (&channel.window, &channel.air) else { return Err(Unserved::NotReady) };
         let rung = channel.best_of(rungs).ok_or(Unserved::Stream)?;
-        Ok(PeerRequest::Play(name.into(), air.clone(), rung))
+        Ok(PeerRequest::Play(name.into(), air.clone(), rung, right))
     }
 
     /// The source that is published to. The stream is its name; some encoders cut the URL so that the key is part of it.
@@ -292,6 +309,38 @@ impl RtmpPort {
         })?;
         let into = self.publishing.open(source).map_err(|why| RejectReason::Other(why.into()))?;
         Ok(PeerRequest::Publish(into, source.into()))
+    }
+}
+
+/// The queries of a stream and of its application, as one.
+fn joined(queries: [&Query; 2]) -> String {
+    let queries = queries.map(Query::reveal);
+    queries.into_iter().filter(|query| !query.is_empty()).collect::<Vec<_>>().join("&")
+}
+
+/// What the door is asked for a peer.
+fn caller<'a>(connection: &RtmpConnection, wish: Wanted<'a>, query: &'a str) -> AccessRequest<'a> {
+    AccessRequest {
+        protocol: Protocol::Rtmp,
+        wish,
+        peer: connection.peer(),
+        path: "",
+        query,
+        fields: &(),
+        step: VisitStep::Entry,
+        scope: "",
+        grant: None,
+    }
+}
+
+/// Plays as long as the player has the right to.
+async fn while_held(
+    play: impl Future<Output = Result<(), RtmpEnd>>,
+    mut right: Option<HeldRight>,
+) -> Result<(), RtmpEnd> {
+    tokio::select! {
+        ended = play => ended,
+        why = lapsed(right.as_mut()) => Err(RtmpEnd::Refused(why.to_string())),
     }
 }
 

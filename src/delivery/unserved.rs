@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 use super::address::AddressError;
 use super::door::AccessDenied;
 use super::registry::Absent;
+use amphi_access::Refusal as AccessRefusal;
 use amphi_protocol::rtsp::Refusal;
 use amphi_runtime::log;
 use amphi_runtime::workshop::Refused;
@@ -107,7 +108,14 @@ impl Unserved {
     pub(super) const fn http(self) -> StatusCode {
         match self {
             Self::Path(AddressError::Escape) => StatusCode::BAD_REQUEST,
-            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Denied(AccessDenied::Told(_)) => StatusCode::FORBIDDEN,
+            Self::Denied(AccessDenied::Play(refusal)) => match refusal.status() {
+                400 => StatusCode::BAD_REQUEST,
+                401 => StatusCode::UNAUTHORIZED,
+                410 => StatusCode::GONE,
+                503 => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::FORBIDDEN,
+            },
             Self::Path(AddressError::Name | AddressError::Outside | AddressError::Form)
             | Self::Channel
             | Self::Stream
@@ -125,7 +133,10 @@ impl Unserved {
     /// In how many seconds it may be there.
     pub(super) const fn retry_after(self) -> Option<u16> {
         match self {
-            Self::NotReady => Some(1),
+            Self::NotReady
+            | Self::Denied(AccessDenied::Play(AccessRefusal::Unavailable | AccessRefusal::Undecided)) => {
+                Some(1)
+            }
             Self::Later(seconds) => Some(seconds),
             _ => None,
         }
@@ -151,7 +162,7 @@ impl Unserved {
     pub(super) fn rtmp(self) -> Cow<'static, str> {
         match self {
             Self::Path(error) => error.to_string().into(),
-            Self::Denied(AccessDenied(why)) => why.into(),
+            Self::Denied(denied) => denied.to_string().into(),
             Self::Channel => "there is no channel of that name".into(),
             Self::Stream | Self::Rung | Self::Init | Self::Segment => {
                 "the channel has no stream of that name".into()
@@ -173,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_protocol_tells_the_same_fault_from_the_others() {
-        let denied = Unserved::Denied(AccessDenied("not for you"));
+        let denied = Unserved::Denied(AccessDenied::Told("not for you"));
         for (fault, http, rtsp, rtmp) in [
             (Absent::Unknown.into(), 404, Refusal::NotFound, "there is no channel of that name"),
             (Absent::Starting.into(), 503, Refusal::NotReady, "the channel is starting"),

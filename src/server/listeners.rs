@@ -9,6 +9,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tracing::info;
 
+use super::access::ViewerGate;
 use super::media_port::{self, Gate, Speakers};
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
@@ -86,6 +87,7 @@ impl OpenPorts {
     pub(super) fn serve(
         self,
         shared: &ServerContext,
+        viewers: ViewerGate,
         admin: Router,
         stage: &mut Stage,
     ) -> anyhow::Result<()> {
@@ -93,6 +95,7 @@ impl OpenPorts {
             shared.inventory.clone(),
             shared.attempts.clone(),
             Arc::clone(&shared.clocks.media),
+            viewers,
         )?);
         let delivery = shared.delivery.behind(Arc::clone(&gate) as _);
         let control = [

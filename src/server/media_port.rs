@@ -14,11 +14,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::access::ViewerGate;
 use super::inventory::Inventory;
 use crate::delivery::{
     AccessAction, AccessDenied, AccessRequest, Delivery, Door, Protocol, PublishedStream, Publishing,
     RtmpPort, RtspPort,
 };
+use amphi_access::Admission;
 use amphi_http::{self as http, Attempts, Credential, Limits, Places, Port, SlowPath};
 use amphi_media::Track;
 use amphi_media::clock::Clock;
@@ -26,6 +28,7 @@ use amphi_protocol::rtmp::authmod::Challenger;
 use amphi_protocol::rtmp::{Frame, shows_key};
 use amphi_protocol::sniff::{SNIFF_MAX, Sniffed, sniff};
 use amphi_source::Publication;
+use futures_util::future::BoxFuture;
 
 /// A new connection must send enough to be told within this.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -159,13 +162,14 @@ fn wake_at(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The door: lets every player in, and publishers that show the key of their source.
+/// The door: lets players in by the rules of the configuration, and publishers that show the key of their source.
 pub(super) struct Gate {
     inventory: watch::Receiver<Arc<Inventory>>,
     challenger: Challenger,
     /// Where wrong keys are counted.
     attempts: Attempts,
     clock: Arc<dyn Clock>,
+    viewers: ViewerGate,
 }
 
 impl Gate {
@@ -173,10 +177,11 @@ impl Gate {
         inventory: watch::Receiver<Arc<Inventory>>,
         attempts: Attempts,
         clock: Arc<dyn Clock>,
+        viewers: ViewerGate,
     ) -> Result<Self, getrandom::Error> {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret)?;
-        Ok(Self { inventory, challenger: Challenger::new(secret), attempts, clock })
+        Ok(Self { inventory, challenger: Challenger::new(secret), attempts, clock, viewers })
     }
 }
 
@@ -187,16 +192,16 @@ impl fmt::Debug for Gate {
 }
 
 /// One answer for a wrong name and a wrong key, so that nobody can find out names.
-const NO: AccessDenied = AccessDenied("there is no such source, or the key is not the right one");
+const NO: AccessDenied = AccessDenied::Told("there is no such source, or the key is not the right one");
 
 /// Answered without looking at the key.
 const WAIT: AccessDenied =
-    AccessDenied("too many wrong keys came from this address; try again in ten seconds");
+    AccessDenied::Told("too many wrong keys came from this address; try again in ten seconds");
 
 impl Door for Gate {
-    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<Admission, AccessDenied> {
         let source = match caller.wish {
-            AccessAction::Play(_) => return Ok(()),
+            AccessAction::Play(what) => return self.viewers.admit(caller, what),
             AccessAction::Publish { source, .. } => source,
         };
         let from = caller.peer.map(|peer| peer.ip());
@@ -205,7 +210,11 @@ impl Door for Gate {
         if asked.is_err() {
             self.attempts.rejected(Credential::PublishKey, from);
         }
-        asked
+        asked.map(|()| Admission::Open)
+    }
+
+    fn settle(&self, caller: &AccessRequest<'_>) -> BoxFuture<'static, ()> {
+        self.viewers.settle(caller)
     }
 
     fn challenge(&self, user: &str) -> Option<String> {

@@ -74,6 +74,7 @@ impl Collector for Measures {
         self.of_channels(&mut encoder)?;
         self.of_clocks(&mut encoder)?;
         self.of_credentials(&mut encoder)?;
+        self.of_access(&mut encoder)?;
         self.of_alarms(&mut encoder)?;
         self.of_tasks(&mut encoder)?;
         self.of_the_process(&mut encoder)
@@ -272,6 +273,19 @@ impl Measures {
             "Addresses that must wait after wrong credentials",
             slowed.into(),
         )
+    }
+
+    /// Viewers that were not let in, and grants.
+    fn of_access(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let refused = self.shared.access.refused().map(|(why, count)| (vec![("reason", why)], count));
+        counters(
+            encoder,
+            "amphi_access_refused",
+            "Requests of viewers that were not let in",
+            refused.collect(),
+        )?;
+        let granted = vec![(Vec::new(), self.shared.access.granted.get())];
+        counters(encoder, "amphi_access_grants", "Grants that were handed out", granted)
     }
 
     fn of_alarms(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::access::counts::AccessCounts;
 use super::holds::Holds;
 use super::inventory::Inventory;
 use super::ladders::Ladders;
@@ -33,6 +34,7 @@ pub(super) struct ServerContext {
     pub(super) pushes: PushBoard,
     pub(super) delivery: Delivery,
     pub(super) attempts: Attempts,
+    pub(super) access: Arc<AccessCounts>,
     pub(super) clocks: Clocks,
     pub(super) tasks: Tasks,
 }
@@ -71,6 +73,7 @@ impl ServerContext {
             pushes: PushBoard::default(),
             delivery: Delivery::new(viewers).with_pages(pages),
             attempts: Attempts::default(),
+            access: Arc::default(),
             clocks,
             tasks,
         };

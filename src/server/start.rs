@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
-use super::admin_port::AdminPort;
+use super::admin_port::{self, AdminPort};
 use super::listeners::{Addresses, OpenPorts};
 use super::running::RunningParts;
 use super::shared::{ServerContext, Tellers};
@@ -14,11 +15,12 @@ use super::stage::{ShutdownBudget, Stage};
 use super::thumbnails::ThumbnailCache;
 use super::watchman::WatchInputs;
 use super::{
-    conductor, control, descriptors, metrics, observer, portal, recordings, rehearser, scheduler, thumbnails,
-    watchman,
+    access, conductor, control, descriptors, metrics, observer, portal, recordings, rehearser, scheduler,
+    thumbnails, watchman,
 };
 use amphi_admin::ReloadOrder;
 use amphi_config::Config;
+use amphi_control::admission::AdmissionBook;
 use amphi_control::alarm::{AlarmKind, Condition};
 use amphi_control::audit::AuditLog;
 use amphi_media::clock::Clocks;
@@ -70,6 +72,7 @@ impl Server {
         let reloads = demo.is_none().then_some(reloads);
 
         let control = control::spawn(&config, &clocks, &mut stages.control);
+        let sessions = admin_port::sessions(&config, &clocks, &mut stages.control);
         let (shared, Tellers { config: orders, plan, inventory }) =
             ServerContext::new(&config, control, clocks, tasks, budget.pages as usize);
         let mut running = RunningParts::new(shared.clone(), inventory, config.clone());
@@ -78,7 +81,12 @@ impl Server {
         let (insight, watched) = observer::spawn(&shared, &cache, &mut stages.listening);
         thumbnails::spawn(&shared, cache, watched, &mut stages.listening);
         let (rehearsals, checks) = rehearser::spawn(&shared, &mut stages.listening);
-        let notes = notes(&shared, plan_unsaved, &ports);
+        let book = AdmissionBook::open(&config.server.state_dir, config.access.grant_secret.reveal())
+            .context("the secret of grants")?;
+        let viewers = access::spawn(&shared, &book, &mut stages.listening);
+        let others =
+            [("schedule", plan_unsaved), ("access", book.unsaved()), ("sessions", sessions.unsaved())];
+        let notes = notes(&shared, others, &ports);
         let found = WatchInputs { checks, configuration, notes };
         let said = watchman::spawn(&shared, found, &mut stages.listening)?;
         portal::spawn(&shared, &mut stages.listening);
@@ -92,11 +100,13 @@ impl Server {
             metrics,
             rehearsals,
             reloads: reload_orders,
+            sessions,
             demo,
+            book,
         };
         let addresses = ports.addresses.clone();
-        let router = admin.router(&shared, &addresses, stages.listening.end.clone());
-        ports.serve(&shared, router, &mut stages.listening)?;
+        let router = admin.router(&shared, &addresses, stages.listening.end.clone())?;
+        ports.serve(&shared, viewers, router, &mut stages.listening)?;
 
         running.apply(config).await?;
         ready.send_replace(true);
@@ -155,12 +165,11 @@ impl Stages {
 /// Notes about files that cannot be written, and ports that cannot accept connections.
 fn notes(
     shared: &ServerContext,
-    plan: Arc<Note>,
+    others: [(&'static str, Arc<Note>); 3],
     ports: &OpenPorts,
 ) -> Vec<(AlarmKind, &'static str, Arc<Note>)> {
-    let unsaved =
-        [("overrides", shared.matrix.unsaved()), ("audit", shared.audit.unsaved()), ("schedule", plan)];
-    let unsaved = unsaved.into_iter().map(|(about, note)| (AlarmKind::State, about, note));
+    let unsaved = [("overrides", shared.matrix.unsaved()), ("audit", shared.audit.unsaved())];
+    let unsaved = unsaved.into_iter().chain(others).map(|(about, note)| (AlarmKind::State, about, note));
     let starving = ports.starving().into_iter().map(|(about, note)| (AlarmKind::Descriptors, about, note));
     unsaved.chain(starving).collect()
 }

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::http;
 use crate::server::{Server, eventually};
+use crate::{access, http};
 
 /// How long all players watch, in seconds.
 const SECONDS: u64 = 10;
@@ -18,6 +18,9 @@ const COME: u64 = 75;
 fn players() -> u64 {
     std::env::var("AMPHI_CACHE_PLAYERS").ok().and_then(|text| text.parse().ok()).unwrap_or(150)
 }
+
+/// What grants are signed with in these tests.
+const GRANT_SECRET: &str = "ieT8ohphoz2ohghaeghoh3Ae";
 
 /// A process that ends with the test.
 struct Cache(Child);
@@ -40,14 +43,27 @@ fn packaged(name: &str) -> String {
 }
 
 fn nginx(home: &Path, origin: SocketAddr) -> (Cache, SocketAddr) {
+    nginx_with(home, origin, &packaged("nginx/cache.conf"), "")
+}
+
+/// nginx that checks grants signed with [`GRANT_SECRET`].
+fn nginx_with_access(home: &Path, origin: SocketAddr) -> (Cache, SocketAddr) {
+    let module = "load_module /usr/lib/nginx/modules/ngx_http_js_module.so;\n";
+    std::fs::write(home.join("amphi_grants.js"), packaged("nginx/amphi_grants.js")).expect("written");
+    let conf = packaged("nginx/cache-with-access.conf").replace("change-me", GRANT_SECRET);
+    let path = format!("js_path {};\n", home.display());
+    nginx_with(home, origin, &(path + &conf), module)
+}
+
+fn nginx_with(home: &Path, origin: SocketAddr, conf: &str, modules: &str) -> (Cache, SocketAddr) {
     let address = free();
     let home = home.display().to_string();
-    let cache = packaged("nginx/cache.conf")
+    let cache = conf
         .replace("127.0.0.1:8080", &origin.to_string())
         .replace("listen 8081", &format!("listen {address}"))
         .replace("/var/cache/nginx/amphi", &format!("{home}/cache"));
     let whole = format!(
-        "daemon off;\nuser root;\npid {home}/pid;\nerror_log {home}/error.log;\nevents {{ worker_connections 8192; }}\n\
+        "{modules}daemon off;\nuser root;\npid {home}/pid;\nerror_log {home}/error.log;\nevents {{ worker_connections 8192; }}\n\
          http {{\naccess_log off;\nclient_body_temp_path {home}/body;\n{cache}}}\n"
     );
     std::fs::write(format!("{home}/nginx.conf"), whole).expect("written");
@@ -56,8 +72,18 @@ fn nginx(home: &Path, origin: SocketAddr) -> (Cache, SocketAddr) {
 }
 
 fn varnish(home: &Path, origin: SocketAddr) -> (Cache, SocketAddr) {
+    varnish_with(home, origin, &packaged("varnish/amphi.vcl"))
+}
+
+/// Varnish that checks grants signed with [`GRANT_SECRET`].
+fn varnish_with_access(home: &Path, origin: SocketAddr) -> (Cache, SocketAddr) {
+    let vcl = packaged("varnish/amphi-with-access.vcl").replace("change-me", GRANT_SECRET);
+    varnish_with(home, origin, &vcl)
+}
+
+fn varnish_with(home: &Path, origin: SocketAddr, vcl: &str) -> (Cache, SocketAddr) {
     let address = free();
-    let vcl = packaged("varnish/amphi.vcl").replace("\"8080\"", &format!("\"{}\"", origin.port()));
+    let vcl = vcl.replace("\"8080\"", &format!("\"{}\"", origin.port()));
     let file = home.join("amphi.vcl");
     std::fs::write(&file, vcl).expect("written");
     let child = Command::new("varnishd")
@@ -145,4 +171,63 @@ fn through_nginx_many_viewers_cost_what_one_costs() {
 #[ignore = "needs Varnish: tests/run"]
 fn through_varnish_many_viewers_cost_what_one_costs() {
     many_are_one(varnish);
+}
+
+/// Viewers with tokens of their own share what a cache has; who has no right gets nothing from it.
+fn rights_are_checked_in_front(start: fn(&Path, SocketAddr) -> (Cache, SocketAddr)) {
+    let (server, _nas) = access::served_with(&format!("[access]\ngrant_secret = \"{GRANT_SECRET}\"\n"));
+    let home = tempfile::tempdir().expect("a directory");
+    let (_cache, address) = start(home.path(), server.http);
+    eventually("the cache answers", || {
+        std::net::TcpStream::connect(address).is_ok()
+            && http::get(address, "/Open/live/playlist.m3u8").status == 200
+    });
+    let get = |path: &str| http::get(address, path);
+    let entry = "/Live_A/live/playlist.m3u8";
+    assert_eq!(get(entry).status, 401);
+    let mut segments = Vec::new();
+    for viewer in 0..10 {
+        let list = get(&format!("{entry}?{}", access::token("Live_A", access::now() + 600 + viewer)));
+        assert_eq!(list.status, 200, "{}", list.text());
+        let chunklist = access::joined(entry, access::lines(list.text()).next().expect("a variant"));
+        let media = get(&chunklist);
+        assert_eq!(media.status, 200, "{chunklist}");
+        segments.push(access::joined(&chunklist, access::lines(media.text()).next().expect("a segment")));
+    }
+    let before = answers(&server, "segment");
+    let newest = segments.last().expect("ten").clone();
+    for _ in 0..20 {
+        assert_eq!(get(&newest).status, 200);
+    }
+    assert!(answers(&server, "segment") - before <= 1, "one copy serves all");
+    // The same without the grant, with another one, and with a grant for something else.
+    let (app, rest) = newest.split_once("/~").expect("a grant");
+    let (grant, rest) = rest.split_once('/').expect("a path");
+    let last = if grant.ends_with('0') { '1' } else { '0' };
+    assert_eq!(get(&format!("{app}/{rest}")).status, 401);
+    assert_eq!(get(&format!("{app}/~{}{last}/{rest}", &grant[..grant.len() - 1])).status, 403);
+    assert_eq!(get(&format!("/Open/~{grant}/{rest}")).status, 403);
+    assert_eq!(get(&format!("{app}/~/{rest}")).status, 403);
+    // A recording.
+    let entry = "/vod/mp4:secret/a.mp4/playlist.m3u8";
+    assert_eq!(get(entry).status, 401);
+    let list = get(&format!("{entry}?{}", access::token("vod/secret/a.mp4", access::now() + 600)));
+    let chunklist = access::joined(entry, access::lines(list.text()).next().expect("a variant"));
+    let media = get(&chunklist);
+    assert_eq!(media.status, 200, "{chunklist}");
+    let segment = access::joined(&chunklist, access::lines(media.text()).next().expect("a segment"));
+    assert_eq!(get(&segment).status, 200);
+    assert_eq!(get(&segment.replace("secret", "open")).status, 403);
+}
+
+#[test]
+#[ignore = "needs nginx with njs: tests/run"]
+fn nginx_checks_grants_by_itself() {
+    rights_are_checked_in_front(nginx_with_access);
+}
+
+#[test]
+#[ignore = "needs Varnish with vmod_digest: tests/run"]
+fn varnish_checks_grants_by_itself() {
+    rights_are_checked_in_front(varnish_with_access);
 }

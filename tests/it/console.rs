@@ -13,15 +13,15 @@ use crate::server::{Server, eventually};
 
 /// What a script saw.
 #[derive(Debug, Deserialize)]
-struct Report {
+pub struct Report {
     /// Errors that pages have logged.
     errors: Vec<String>,
     /// Requests to other hosts.
     outside: Vec<String>,
     /// Serious faults of accessibility, by page.
-    axe: BTreeMap<String, Vec<String>>,
+    pub axe: BTreeMap<String, Vec<String>>,
     /// What was tried, and whether it succeeded: neither false nor null.
-    steps: Vec<Step>,
+    pub steps: Vec<Step>,
     /// Milliseconds from a change in the server until the page shows it.
     #[serde(default)]
     appeared_ms: BTreeMap<String, u64>,
@@ -30,12 +30,12 @@ struct Report {
 }
 
 #[derive(Debug, Deserialize)]
-struct Step {
-    name: String,
-    value: serde_json::Value,
+pub struct Step {
+    pub name: String,
+    pub value: serde_json::Value,
 }
 
-fn run(script: &str, arguments: &[&str]) -> Report {
+pub fn run(script: &str, arguments: &[&str]) -> Report {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser").join(script);
     let output = Command::new("node").arg(script).args(arguments).output().expect("node is installed");
     let said = String::from_utf8_lossy(&output.stderr);

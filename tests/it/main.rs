@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a test binary exports nothing, so pub is as good as pub(crate)")]
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+mod access;
 mod admin;
 mod air_log;
 mod browser;
@@ -27,6 +28,7 @@ mod metrics;
 mod odd_recordings;
 mod outage;
 mod peers;
+mod people;
 mod prefix;
 mod push;
 mod quality;

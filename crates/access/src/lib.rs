@@ -8,7 +8,7 @@
 //! **What does not belong here:** how a subject is found (`delivery::address`), how a refusal is worded in a protocol,
 //! connections to key servers and hooks.
 //!
-//! **Where to start.** [`Credentials`] is what comes in, [`Refusal`] what goes out when it does not open a [`Subject`].
+//! **Where to start.** [`AccessControl::admit`] is the whole decision.
 //!
 //! # Example
 //! ```
@@ -17,10 +17,22 @@
 //! assert!(Pattern::new("vod/engage-player/*").covers(Subject("vod/engage-player/4f1c/anatomy.smil")));
 //! ```
 
+mod control;
 mod credentials;
+mod grant;
+pub mod key;
+mod network;
 mod refusal;
+mod rules;
+pub mod secrets;
+pub mod sign;
 mod subject;
 
+pub use control::{AccessControl, Admission, KeyCheck, Revocations, Visit, VisitStep};
 pub use credentials::Credentials;
+pub use grant::{GRANT_BYTES, GRANT_SIGN, Grant, GrantGroup, Grants};
+pub use key::{Key, Pass};
+pub use network::{Network, NetworkError, viewer_address};
 pub use refusal::Refusal;
+pub use rules::{Need, Passed, PathRule, Rules, WayIn, WayInError};
 pub use subject::{Pattern, Subject};

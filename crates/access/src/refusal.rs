@@ -36,11 +36,14 @@ pub enum Refusal {
     /// The hook, or the server that publishes the keys, did not answer.
     #[error("who decides about it did not answer")]
     Unavailable,
+    /// Who decides about it has to be asked first.
+    #[error("who decides about it has not been asked yet")]
+    Undecided,
 }
 
 impl Refusal {
     /// All of them, in the order of their weight: of two refusals by two keys, the later one tells more.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Missing,
         Self::Malformed,
         Self::UnknownKey,
@@ -52,6 +55,7 @@ impl Refusal {
         Self::Revoked,
         Self::Hook,
         Self::Unavailable,
+        Self::Undecided,
     ];
 
     /// Its name in metrics.
@@ -68,6 +72,7 @@ impl Refusal {
             Self::Revoked => "revoked",
             Self::Hook => "hook",
             Self::Unavailable => "unavailable",
+            Self::Undecided => "undecided",
         }
     }
 
@@ -78,7 +83,7 @@ impl Refusal {
             Self::Missing => 401,
             Self::Malformed => 400,
             Self::NotYet | Self::Expired => 410,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Undecided => 503,
             Self::UnknownKey
             | Self::Signature
             | Self::OtherAddress

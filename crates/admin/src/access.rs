@@ -2,19 +2,21 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 
+use super::person::Person;
 use amphi_config::Secret;
 use amphi_control::audit::{Action, Entry};
 use amphi_media::MediaTime;
 
 /// What a caller may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// May read everything and change nothing.
@@ -26,15 +28,16 @@ pub enum Role {
 /// The tokens that callers show. An empty one is not set.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
-    /// The operator's token. If it is not set, no token is asked for, and the port is bound to loopback only.
+    /// The operator's token. If it is not set and people cannot sign in, no token is asked for, and the port is bound to
+    /// loopback only.
     pub operator: Secret,
     /// The token of those who may only read.
     pub viewer: Secret,
 }
 
 impl Tokens {
-    /// Whether callers must show a token.
-    pub(super) fn are_asked_for(&self) -> bool {
+    /// Whether there is an operator's token.
+    pub(super) fn are_set(&self) -> bool {
         !self.operator.is_empty()
     }
 
@@ -54,33 +57,43 @@ pub(super) enum Proof {
     Token,
     /// By a session's cookie.
     Session,
+    /// By a trusted reverse proxy, which names the person.
+    Proxy,
     /// Not at all: the port is bound to loopback and asks for no token.
     Loopback,
 }
 
 /// The caller. It is in the extensions of every request that has passed the guard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
     pub(super) role: Role,
     pub(super) proof: Proof,
     /// When its session ends, if it has one.
     pub(super) until: Option<MediaTime>,
     pub(super) address: Option<IpAddr>,
+    /// Who it is, if a person has signed in.
+    pub(super) person: Option<Arc<Person>>,
 }
 
 impl Caller {
     /// The value of `who` in the audit log.
-    pub(super) const fn name(&self) -> &'static str {
-        match (self.proof, self.role) {
+    pub(super) fn name(&self) -> String {
+        let kind = match (self.proof, self.role) {
             (Proof::Loopback, _) => "local",
             (_, Role::Operator) => "operator",
             (_, Role::Viewer) => "viewer",
+        };
+        match &self.person {
+            Some(person) => format!("{kind}:{}", person.name),
+            None => kind.to_owned(),
         }
     }
 
     /// An entry of the audit log about an act of this caller.
     pub(super) fn does(&self, what: Action, now: MediaTime) -> Entry {
-        Entry::new(now, self.name(), what).address(self.address.map(|address| address.to_string()))
+        let subject = self.person.as_ref().map(|person| person.subject.clone());
+        let entry = Entry::new(now, self.name(), what).subject(subject);
+        entry.address(self.address.map(|address| address.to_string()))
     }
 }
 
@@ -89,8 +102,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     /// A request that has not passed the guard has the role of a viewer.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let nobody = Self { role: Role::Viewer, proof: Proof::Loopback, until: None, address: None };
-        Ok(parts.extensions.get::<Self>().copied().unwrap_or(nobody))
+        let nobody =
+            Self { role: Role::Viewer, proof: Proof::Loopback, until: None, address: None, person: None };
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or(nobody))
     }
 }
 
@@ -108,6 +122,6 @@ mod tests {
         }
         let tokens = Tokens { operator: Secret::new("chalk"), viewer: Secret::default() };
         assert_eq!(tokens.role_of(b""), None);
-        assert!(tokens.are_asked_for() && !Tokens::default().are_asked_for());
+        assert!(tokens.are_set() && !Tokens::default().are_set());
     }
 }

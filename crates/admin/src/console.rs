@@ -49,8 +49,14 @@ pub struct ConsoleSettings {
     pub public_url: String,
     /// The port of viewers' pages; `None` if plain HTTP is off.
     pub http_port: Option<u16>,
-    /// Whether the REST interface asks for a token.
+    /// Whether the REST interface asks who somebody is.
     pub needs_token: bool,
+    /// Whether a token can be shown.
+    pub takes_token: bool,
+    /// Whether people can sign in at an OpenID provider.
+    pub signs_in: bool,
+    /// The text of the button for that; empty = the page's own.
+    pub sign_in_label: String,
     /// Whether the server is the demo, whose halls can be made to fail.
     pub demo: bool,
 }
@@ -87,6 +93,9 @@ async fn described(State(settings): State<ConsoleSettings>, headers: HeaderMap) 
         title: &'a str,
         pages: String,
         needs_token: bool,
+        takes_token: bool,
+        signs_in: bool,
+        sign_in_label: &'a str,
         demo: bool,
     }
     let described = ConsoleFacts {
@@ -94,6 +103,9 @@ async fn described(State(settings): State<ConsoleSettings>, headers: HeaderMap) 
         title: &settings.title,
         pages: settings.pages(&headers),
         needs_token: settings.needs_token,
+        takes_token: settings.takes_token,
+        signs_in: settings.signs_in,
+        sign_in_label: &settings.sign_in_label,
         demo: settings.demo,
     };
     ([(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")], Json(described)).into_response()

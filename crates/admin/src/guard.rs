@@ -1,10 +1,10 @@
 //! Who may ask: one check before every route, and headers that are added to every answer.
 //!
-//! If a token is configured, every request must have a bearer token (RFC 6750) or a session's cookie (see
-//! `session`), except for health and readiness, which reveal nothing, and for opening a session, which has the token
-//! in its body. The operator's token allows everything, the viewer's only reading (GET, HEAD).
+//! If a token is configured, or people can sign in, every request must have a bearer token (RFC 6750), a session's cookie (see
+//! `session`), or a person's name from a trusted proxy (see `remote`), except for health and readiness, which reveal nothing, and for opening a session, which has the token
+//! in its body. An operator may do everything, a viewer only read (GET, HEAD).
 //!
-//! Without a token the port is bound to loopback and every process of this machine may ask. But a browser on this
+//! Without any of these the port is bound to loopback and every process of this machine may ask. But a browser on this
 //! machine also sends requests of other sites' pages. Those are refused, even if they only read
 //! ([`is_local`](amphi_http::is_local)). A request that changes something and comes from a page must come from one under a
 //! loopback name. A proxy that serves the port under a name of its own needs a token, or `pages.public_url`.
@@ -24,10 +24,12 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 
 use super::access::{Caller, Proof, Role};
+use super::person::Person;
 use super::problem::Problem;
+use super::remote::Named;
+use super::sessions::FoundSession;
 use super::{AdminContext, Shared, cookie};
 use amphi_http::{Credential, Peer};
-use amphi_media::MediaTime;
 
 /// Open without a token, as is [`READINESS`].
 pub(super) const HEALTH: &str = "/healthz";
@@ -66,46 +68,74 @@ pub fn of_this_machine(router: Router, names: Vec<Authority>) -> Router {
 fn admit(state: &AdminContext, request: &Request) -> Result<Caller, Problem> {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     let address = request.extensions().get::<Peer>().map(|Peer(address)| address.ip().to_canonical());
-    let caller = |role, proof, until| Caller { role, proof, until, address };
+    let anybody = |role| Caller { role, proof: Proof::Loopback, until: None, address, person: None };
     let opens_session = uri.path() == cookie::PATH && *method == Method::POST;
-    if [HEALTH, READINESS].contains(&uri.path()) || opens_session && state.tokens.are_asked_for() {
-        return Ok(caller(Role::Viewer, Proof::Loopback, None));
+    if [HEALTH, READINESS].contains(&uri.path()) || opens_session && state.asks() {
+        return Ok(anybody(Role::Viewer));
     }
-    if !state.tokens.are_asked_for() {
+    if !state.asks() {
         is_of_this_machine(state, method, uri, headers)?;
-        return Ok(caller(Role::Operator, Proof::Loopback, None));
+        return Ok(anybody(Role::Operator));
     }
-    let (role, proof, until) = identify(state, request, address)?;
+    let caller = identify(state, request, address)?;
     let ends_session = uri.path() == cookie::PATH && *method == Method::DELETE;
-    if role == Role::Viewer && !reads(method) && !ends_session {
-        let detail = "this needs the operator's token; the viewer's may only read";
+    if caller.role == Role::Viewer && !reads(method) && !ends_session {
+        let detail = "this needs the role of an operator; a viewer may only read";
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
-    Ok(caller(role, proof, until))
+    Ok(caller)
 }
 
-/// The caller's role by its bearer token, or else by its cookie.
-fn identify(
-    state: &AdminContext,
-    request: &Request,
-    address: Option<IpAddr>,
-) -> Result<(Role, Proof, Option<MediaTime>), Problem> {
+/// The caller by its bearer token, or else by its cookie, or else by what a trusted proxy says.
+fn identify(state: &AdminContext, request: &Request, address: Option<IpAddr>) -> Result<Caller, Problem> {
     let headers = request.headers();
     if headers.contains_key(AUTHORIZATION) {
-        return bearer(state, headers, address).map(|role| (role, Proof::Token, None));
+        let role = bearer(state, headers, address)?;
+        return Ok(Caller { role, proof: Proof::Token, until: None, address, person: None });
     }
-    let value = cookie::cookie(headers).ok_or_else(Problem::no_token)?;
-    let (role, until) = state.sessions.find(value, state.clock.now()).ok_or_else(|| {
-        let challenge = "Bearer realm=\"amphi\"";
-        Problem::unauthorized(challenge, "the session has ended; open a new one with a token")
-    })?;
+    let value = cookie::cookie(headers);
+    let found = value.and_then(|value| state.sessions.find(value, state.clock.now()));
+    let caller = match found {
+        Some(FoundSession { role, until, person, .. }) => {
+            Caller { role, proof: Proof::Session, until: Some(until), address, person }
+        }
+        None => match named(state, headers, address)? {
+            Some((role, person)) => {
+                Caller { role, proof: Proof::Proxy, until: None, address, person: Some(person) }
+            }
+            None if value.is_some() => {
+                let challenge = "Bearer realm=\"amphi\"";
+                let detail = "the session has ended; open a new one with a token, or sign in";
+                return Err(Problem::unauthorized(challenge, detail));
+            }
+            None => return Err(Problem::no_token()),
+        },
+    };
     let is_of_page = amphi_http::is_of_page(request.uri(), headers);
     if !is_of_page && (!reads(request.method()) || headers.contains_key(ORIGIN)) {
         let detail = "with a session's cookie, only pages of this port may change something, and pages of other \
                       origins may not read";
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
-    Ok((role, Proof::Session, Some(until)))
+    Ok(caller)
+}
+
+/// The person whom a trusted proxy names. The error is for people who may do nothing.
+fn named(
+    state: &AdminContext,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+) -> Result<Option<(Role, Arc<Person>)>, Problem> {
+    match state.people.remote.as_ref().map_or(Named::Nobody, |it| it.named(headers, address)) {
+        Named::Nobody => Ok(None),
+        Named::Known(role, person) => Ok(Some((role, person))),
+        Named::Stranger => {
+            let contact = state.people.contact.trim();
+            let whom = if contact.is_empty() { "those who run this server" } else { contact };
+            let detail = format!("you are signed in, but may not use this console; ask {whom} for access");
+            Err(Problem::new(StatusCode::FORBIDDEN, detail))
+        }
+    }
 }
 
 fn bearer(state: &AdminContext, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Role, Problem> {

@@ -19,6 +19,7 @@
 //! | `GET /api/v1/health` | which tasks are running, how often each was restarted, and why |
 //! | `GET /api/v1/events` | server-sent events: matrix, alarms and schedule, now and at every change; vitals |
 //! | `GET`, `POST`, `DELETE /api/v1/session` | exchanges a token for a cookie, see `session` |
+//! | `GET /sign-in`, `/sign-in/callback` | to the OpenID provider and back, see `sign_in` |
 //! | `GET /api/v1/vitals`, `/api/v1/viewers`, `…/thumbnail.jpg` | see [`insight`] |
 //! | `GET /` | the [`console`] |
 //! | `GET /api/v1/openapi.json` | all of this as an OpenAPI document |
@@ -45,9 +46,11 @@
 mod access;
 #[cfg(test)]
 mod access_tests;
+mod admission;
 pub mod attendance;
 mod audit;
 mod channels;
+mod claims;
 pub mod console;
 mod cookie;
 mod events;
@@ -58,12 +61,16 @@ mod metrics;
 mod openapi;
 #[cfg(test)]
 mod openapi_tests;
+mod person;
 mod problem;
 mod recordings;
 mod rehearsal;
 mod reload;
+mod remote;
 mod schedule;
 mod session;
+mod sessions;
+mod sign_in;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -84,6 +91,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::access::{Role, Tokens};
+pub use self::admission::Admissions;
 pub use self::guard::of_this_machine;
 pub use self::health::HealthWatch;
 use self::insight::Insight;
@@ -91,6 +99,8 @@ use self::problem::Problem;
 pub use self::recordings::{RecordingWatch, UnplayedRecording, UnplayedTrack};
 pub use self::rehearsal::Rehearsals;
 pub use self::reload::{ReloadAnswer, ReloadOrder, ReloadRefused};
+pub use self::sessions::{SessionKeeper, Sessions, prepare as prepare_sessions};
+pub use self::sign_in::People;
 use amphi_control::agenda::Plan;
 use amphi_control::alarm::Alarm;
 use amphi_control::audit::AuditLog;
@@ -108,6 +118,10 @@ pub struct AdminState {
     pub matrix: MatrixHandle,
     /// The tokens that callers must show.
     pub tokens: Tokens,
+    /// How people sign in beside them.
+    pub people: People,
+    /// The open sessions.
+    pub sessions: Sessions,
     /// Whether the server is ready to serve viewers, and the state of its tasks.
     pub health: HealthWatch,
     /// The states of pushes to other servers.
@@ -137,13 +151,14 @@ pub struct AdminState {
     pub names: Vec<Authority>,
     /// What of the mounts' recordings cannot be played.
     pub recordings: RecordingWatch,
+    /// Who may watch, and what is revoked.
+    pub admissions: Admissions,
 }
 
 /// The state that all routes share.
 struct AdminContext {
     state: AdminState,
     started: Instant,
-    sessions: session::Sessions,
     streams: events::Streams,
 }
 
@@ -155,14 +170,21 @@ impl std::ops::Deref for AdminContext {
     }
 }
 
+impl AdminState {
+    /// Whether callers must show who they are.
+    pub fn asks(&self) -> bool {
+        self.tokens.are_set() || self.people.can_sign_in()
+    }
+}
+
 type Shared = State<Arc<AdminContext>>;
 
 /// The routes of the port. Serve them on loopback only, unless there is an operator's token.
 pub fn router(mut state: AdminState) -> Router {
     metrics::register(&mut state.metrics, state.matrix.clone());
     let started = Instant::now();
-    let (sessions, streams) = (session::Sessions::default(), events::Streams::default());
-    let context = Arc::new(AdminContext { state, started, sessions, streams });
+    let context = Arc::new(AdminContext { state, started, streams: events::Streams::default() });
+    let sign_in = sign_in::router(&context);
     let (router, document) = api().split_for_parts();
     router
         .fallback(async |uri: Uri| {
@@ -173,6 +195,7 @@ pub fn router(mut state: AdminState) -> Router {
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(Arc::clone(&context), guard::guard))
         .with_state(context)
+        .merge(sign_in)
 }
 
 /// The routes with their OpenAPI document.
@@ -195,6 +218,9 @@ fn api() -> OpenApiRouter<Arc<AdminContext>> {
         .routes(routes!(insight::of_source))
         .routes(routes!(insight::of_channel))
         .routes(routes!(rehearsal::show, rehearsal::start))
+        .routes(routes!(admission::show))
+        .routes(routes!(admission::revoke_key, admission::restore_key))
+        .routes(routes!(admission::revoke_grant))
         .routes(routes!(audit::list))
         .routes(routes!(reload::reload))
         .routes(routes!(events::stream))

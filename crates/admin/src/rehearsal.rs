@@ -42,7 +42,7 @@ pub(super) async fn start(
     let ordered = if report.state == RehearsalState::Running {
         Err(busy())
     } else {
-        state.rehearsals.orders.try_send(caller.name().to_owned()).map_err(|error| match error {
+        state.rehearsals.orders.try_send(caller.name()).map_err(|error| match error {
             TrySendError::Full(_) => busy(),
             TrySendError::Closed(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is ending"),
         })

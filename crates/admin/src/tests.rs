@@ -51,6 +51,7 @@ pub(super) struct Port {
     pub(super) clock: Arc<ManualClock>,
     report: watch::Sender<Arc<Rehearsal>>,
     orders: tokio::sync::mpsc::Receiver<String>,
+    pub(super) audit: AuditLog,
 }
 
 fn port_with(token: Option<&str>, store: impl Store) -> Port {
@@ -59,6 +60,17 @@ fn port_with(token: Option<&str>, store: impl Store) -> Port {
 }
 
 fn port_of(tokens: Tokens, store: impl Store) -> Port {
+    port_of_people(tokens, People::default(), store)
+}
+
+/// With the tokens and the people of a configuration.
+pub(super) fn port_for(config: &amphi_config::Config) -> Port {
+    let amphi_config::Admin { token, viewer_token, .. } = &config.admin;
+    let tokens = Tokens { operator: token.clone(), viewer: viewer_token.clone() };
+    port_of_people(tokens, People::new(config).expect("no files"), NoStore)
+}
+
+fn port_of_people(tokens: Tokens, people: People, store: impl Store) -> Port {
     let channel = ChannelLayout { name: "hall".into(), streams: vec!["live".to_owned()], source: None };
     let layout = Layout { channels: vec![channel], sources: vec!["x".into(), "y".into()] };
     let clock = Arc::new(ManualClock::at(START));
@@ -74,10 +86,13 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
     let (order, orders) = tokio::sync::mpsc::channel(1);
     let reloads = reloads();
     let rehearsals = Rehearsals { report: report_watch, orders: order };
+    let audit = AuditLog::in_memory();
     let router = router(AdminState {
         matrix: matrix.clone(),
         tokens,
-        audit: AuditLog::in_memory(),
+        people,
+        sessions: Sessions::in_memory(),
+        audit: audit.clone(),
         rehearsals,
         reloads,
         clock: Arc::clone(&clock) as Arc<dyn WallClock>,
@@ -91,8 +106,19 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         attempts: Attempts::default(),
         names: Vec::new(),
         recordings: RecordingWatch::new(unplayed),
+        admissions: admissions(),
     });
-    Port { router, matrix, ready, doubt, needed, ending, alarms, plan, clock, report, orders }
+    Port { router, matrix, ready, doubt, needed, ending, alarms, plan, clock, report, orders, audit }
+}
+
+/// Of a configuration with one access key.
+fn admissions() -> Admissions {
+    let text = "[[access.key]]\nname = \"moodle\"\nsecrets = [\"0123456789abcdef\"]\n";
+    let config = amphi_config::Config::parse(text, "test").expect("a configuration");
+    let home = tempfile::tempdir().expect("a directory");
+    let book = amphi_control::admission::AdmissionBook::open(home.path(), "").expect("random numbers");
+    let (_, config) = watch::channel(Arc::new(config));
+    Admissions { config, book }
 }
 
 fn unplayed() -> Vec<UnplayedRecording> {

@@ -3,10 +3,12 @@
 //! One file per part of the configuration. Every check goes on after a fault, so that one run reports all of
 //! them. Only `files` touches the file system; everything else looks at the text alone.
 
+mod access;
 mod channels;
 pub(super) mod files;
 mod ladders;
 mod names;
+mod people;
 mod pushes;
 mod schedule;
 mod secrets;
@@ -59,7 +61,9 @@ impl Checker<'_> {
         channels::check(self, config);
         pushes::check(self, config);
         schedule::check(self, config);
+        access::check(self, config);
         secrets::check(self, config);
+        people::check(self, config);
     }
 }
 

@@ -117,7 +117,7 @@ impl fmt::Display for Difference {
 
 /// Every section: its name, whether it is the same, whether it is read at start only. The exhaustive pattern makes the
 /// compiler ask for a new section here.
-fn sections(old: &Config, new: &Config) -> [(&'static str, bool, bool); 13] {
+fn sections(old: &Config, new: &Config) -> [(&'static str, bool, bool); 14] {
     let Config {
         server,
         segment,
@@ -129,6 +129,7 @@ fn sections(old: &Config, new: &Config) -> [(&'static str, bool, bool); 13] {
         schedule,
         admin,
         alarm,
+        access,
         console,
         pages,
         wowza_rest,
@@ -147,6 +148,7 @@ fn sections(old: &Config, new: &Config) -> [(&'static str, bool, bool); 13] {
         ("[[vod]]", *vods == old.vods, false),
         ("[[push]]", *pushes == old.pushes, false),
         ("[schedule]", *schedule == old.schedule, false),
+        ("[access]", *access == old.access, false),
     ]
 }
 
@@ -300,9 +302,12 @@ fn entries(at: &str, kind: &str, old: &[Value], new: &[Value], lines: &mut Vec<S
     }
 }
 
-/// A value as the file has it, or `(a secret)`. Arrays of strings are shown as they are: no key of that shape is secret.
+/// A value as the file has it, or `(a secret)`.
 fn shown(value: &Value) -> String {
     match value {
+        Value::Array(list) if list.iter().any(|it| shown(it) == "(a secret)") => {
+            format!("({} secrets)", list.len())
+        }
         Value::Null => "nothing".to_owned(),
         Value::String(text) if text.starts_with(MARK) => "(a secret)".to_owned(),
         Value::String(text) if text.contains("://") && text.contains('@') => "(a secret)".to_owned(),

@@ -18,6 +18,7 @@
 //! assert!(faults.to_string().contains("config.toml:2"), "{faults}");
 //! ```
 
+mod access;
 mod check;
 mod difference;
 mod document;
@@ -33,6 +34,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use access::{
+    Access, AccessKey, AccessKeyFault, AccessKeyKind, AccessNetwork, AccessRule, SecureTokenHash,
+};
 pub use difference::{Difference, Ending, Part};
 pub use fault::{Fault, Faults, Position};
 pub use report::{CheckReport, check, compare};
@@ -63,10 +67,12 @@ pub struct Config {
     pub pushes: Vec<Push>,
     /// The calendar, and which of its events go to which channel.
     pub schedule: Schedule,
-    /// Tokens of the admin port (REST and console).
+    /// Who may use the admin port (REST and console).
     pub admin: Admin,
     /// How long each fault must last to be an alarm, and the webhooks that alarms are posted to.
     pub alarm: Alarm,
+    /// Who may watch what.
+    pub access: Access,
     /// Settings of the operators' console.
     pub console: Console,
     /// The public pages of the plain HTTP port.
@@ -95,6 +101,8 @@ pub struct Server {
     pub connections: u32,
     /// Most connections of one address (one /64 of IPv6); 0 = no bound. Loopback has none.
     pub connections_per_address: u32,
+    /// Addresses and networks of reverse proxies whose word about a viewer's address and name is taken.
+    pub trusted_proxies: Vec<String>,
 }
 
 impl Default for Server {
@@ -108,6 +116,7 @@ impl Default for Server {
             state_dir: PathBuf::from("state"),
             connections: 20_000,
             connections_per_address: 5000,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -428,7 +437,7 @@ pub struct Rule {
     pub channel: String,
 }
 
-/// `[admin]`: tokens of the admin port.
+/// `[admin]`: who may use the admin port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
@@ -440,6 +449,71 @@ pub struct Admin {
     pub viewer_token: Secret,
     /// A file whose first line is the viewer's token.
     pub viewer_token_file: PathBuf,
+    /// The header in which a trusted reverse proxy names the person whom it has signed in; empty = off.
+    pub remote_user_header: String,
+    /// The header in which it lists the person's groups, separated by `;` or `,`; empty = none is read.
+    pub remote_groups_header: String,
+    /// The groups of operators, or the names where no groups are read; `*` = everybody whom the proxy names.
+    pub remote_operator: Vec<String>,
+    /// The same of those who may only read.
+    pub remote_viewer: Vec<String>,
+    /// Whom to ask for access: shown to people who have signed in and may do nothing.
+    pub contact: String,
+    /// Sign-in by OpenID Connect.
+    pub oidc: OpenIdConnect,
+}
+
+impl Admin {
+    /// Whether people can sign in, so that the port asks who they are even without a token.
+    pub fn knows_people(&self) -> bool {
+        !self.oidc.issuer.is_empty() || !self.remote_user_header.is_empty()
+    }
+}
+
+/// `[admin.oidc]`: sign-in of people by OpenID Connect (OpenID Connect Core 1.0 §3.1, authorization code flow with PKCE).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenIdConnect {
+    /// The provider's issuer identifier, exactly as its discovery document has it; empty = off.
+    pub issuer: String,
+    /// The identifier that the provider has given to this server.
+    pub client_id: String,
+    /// The secret that goes with it; empty = a public client, which PKCE alone protects.
+    pub client_secret: Secret,
+    /// A file whose first line is the secret.
+    pub client_secret_file: PathBuf,
+    /// The URL of `/sign-in/callback` as browsers reach it; empty = made of the request's `Host`.
+    pub redirect_url: String,
+    /// What is asked for; `openid` must be among them.
+    pub scopes: Vec<String>,
+    /// The claim with the person's name for the audit log and the console.
+    pub name_claim: String,
+    /// Operators: `claim=value`, of which one must hold.
+    pub operator: Vec<String>,
+    /// Those who may only read: the same.
+    pub viewer: Vec<String>,
+    /// The text of the console's button; empty = the console's own.
+    pub label: String,
+    /// A PEM file of the certificate authorities to trust for the provider; empty = those that browsers trust.
+    pub ca_file: PathBuf,
+}
+
+impl Default for OpenIdConnect {
+    fn default() -> Self {
+        Self {
+            issuer: String::new(),
+            client_id: String::new(),
+            client_secret: Secret::default(),
+            client_secret_file: PathBuf::new(),
+            redirect_url: String::new(),
+            scopes: vec!["openid".to_owned(), "profile".to_owned()],
+            name_claim: "name".to_owned(),
+            operator: Vec::new(),
+            viewer: Vec::new(),
+            label: String::new(),
+            ca_file: PathBuf::new(),
+        }
+    }
 }
 
 /// `[alarm]`: how long a condition must last to be an alarm.

@@ -7,7 +7,8 @@
 use super::suggest::closest;
 
 /// Keys whose values are never shown.
-pub(super) const SECRET_KEYS: [&str; 5] = ["url", "publish_key", "password", "token", "viewer_token"];
+pub(super) const SECRET_KEYS: [&str; 8] =
+    ["url", "publish_key", "password", "token", "viewer_token", "client_secret", "secrets", "grant_secret"];
 
 /// `line` without what may be secret in it.
 pub(super) fn line(line: &str) -> String {
@@ -99,6 +100,7 @@ mod tests {
             ("Password \"x\"", "Password …"),
             ("source = \"rtsp://a:b@c/d\"", "source = \"rtsp://…"),
             ("url =", "url ="),
+            ("client_secret = \"x\"", "client_secret = …"),
         ] {
             assert_eq!(line(given), shown);
         }

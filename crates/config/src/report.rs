@@ -45,6 +45,9 @@ impl fmt::Display for CheckReport {
                 writeln!(f)?;
             }
         }
+        if let Some(config) = config.as_ref().filter(|_| self.is_good()) {
+            writeln!(f, "{}", config.openness())?;
+        }
         match config {
             Some(config) if self.is_good() => write!(
                 f,

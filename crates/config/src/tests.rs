@@ -60,6 +60,10 @@ fn the_examples_of_the_shipped_file_are_good_and_say_the_defaults() {
         (&default.source, default.live_deadline_ms, default.hold_ms)
     );
     assert_eq!(config.schedule.rules.len(), 1);
+    let [key] = config.access.keys.as_slice() else { panic!("{:?}", config.access.keys) };
+    let named = AccessKey { name: key.name.clone(), secrets: key.secrets.clone(), ..AccessKey::default() };
+    assert_eq!(*key, named);
+    assert_eq!((config.access.networks.len(), config.access.rules.len()), (1, 1));
 }
 
 #[test]
@@ -84,14 +88,19 @@ fn the_shipped_file_names_every_key() {
         keys::<Schedule>(),
         keys::<Rule>(),
         keys::<Admin>(),
+        keys::<OpenIdConnect>(),
         keys::<Pages>(),
         keys::<Alarm>(),
         keys::<Webhook>(),
         keys::<WowzaRest>(),
+        keys::<Access>(),
+        keys::<AccessNetwork>(),
+        keys::<AccessKey>(),
+        keys::<AccessRule>(),
     ];
     for key in all.iter().flatten() {
         let written = text.lines().filter(|line| !line.starts_with('#')).any(|line| {
-            [format!("{key} = "), format!("[{key}]"), format!(".{key}]]")]
+            [format!("{key} = "), format!("[{key}]"), format!(".{key}]")]
                 .iter()
                 .any(|form| line.contains(form))
         });

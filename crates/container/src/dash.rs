@@ -18,6 +18,15 @@ use amphi_media::MediaTime;
 pub use reader::MpdFault;
 pub use timeline::SegmentTimeline;
 
+/// A manifest as [`Mpd`] writes it, in which all addresses are relative, with `base` in front of each of them (`BaseURL`, §5.6).
+/// Players fetch it again from `location` (`Location`, §5.3.1.2). Both are relative references.
+pub fn rebased(text: &str, base: &str, location: Option<&str>) -> String {
+    let Some((head, rest)) = text.split_once("\n<Period ") else { return text.to_owned() };
+    let location =
+        location.map(|it| format!("\n<Location>{}</Location>", writer::Escaped(it))).unwrap_or_default();
+    format!("{head}\n<BaseURL>{}</BaseURL>{location}\n<Period {rest}", writer::Escaped(base))
+}
+
 /// A media presentation description (MPD, §5.3.1).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mpd {

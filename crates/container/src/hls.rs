@@ -48,6 +48,34 @@ pub fn parse(text: &str) -> Result<ParsedPlaylist, PlaylistFault> {
     }
 }
 
+/// A playlist of ours, in which all addresses are relative, with `base` in front of each of them: of lines that are no tags, and of
+/// the attribute `URI` (§4.2). `base` ends with a slash.
+pub fn rebased(text: &str, base: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16 * base.len());
+    for line in text.split_inclusive('\n') {
+        if !line.starts_with('#') {
+            if !line.trim().is_empty() {
+                out.push_str(base);
+            }
+            out.push_str(line);
+            continue;
+        }
+        let mut before = "";
+        for (index, part) in line.split('"').enumerate() {
+            if index > 0 {
+                out.push('"');
+            }
+            // Every second part is in quotes.
+            if index % 2 == 1 && (before.ends_with(",URI=") || before.ends_with(":URI=")) {
+                out.push_str(base);
+            }
+            out.push_str(part);
+            before = part;
+        }
+    }
+    out
+}
+
 /// The lines that are not empty, trimmed, with their numbers from 1.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty())

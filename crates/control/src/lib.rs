@@ -22,6 +22,7 @@
 //! assert!(matrix.apply(connect, now).is_err());
 //! ```
 
+pub mod admission;
 pub mod agenda;
 pub mod alarm;
 pub mod audit;
@@ -29,4 +30,4 @@ pub mod matrix;
 pub mod push;
 pub mod rehearsal;
 pub mod schedule;
-mod state_file;
+pub mod state_file;

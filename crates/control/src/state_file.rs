@@ -13,27 +13,29 @@ const MAX_BYTES: u64 = 256 << 20;
 
 /// Reads and replaces one file. All methods block.
 #[derive(Clone, Debug)]
-pub(crate) struct StateFile {
+pub struct StateFile {
     directory: PathBuf,
     name: &'static str,
 }
 
 impl StateFile {
     /// `name` in `directory`, which is created when something is saved.
-    pub(crate) fn new(directory: &Path, name: &'static str) -> Self {
+    pub fn new(directory: &Path, name: &'static str) -> Self {
         Self { directory: directory.to_owned(), name }
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
         self.directory.join(self.name)
     }
 
     /// What was saved last; `None` if there is no file.
-    pub(crate) fn load(&self) -> io::Result<Option<Vec<u8>>> {
+    pub fn load(&self) -> io::Result<Option<Vec<u8>>> {
         read(&self.path())
     }
 
-    pub(crate) fn save(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Replaces it. Only its owner may read it.
+    pub fn save(&self, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
         let prefix = format!(".{}-", self.name);
         let mut file = tempfile::Builder::new().prefix(&prefix).tempfile_in(&self.directory)?;
@@ -44,7 +46,7 @@ impl StateFile {
     }
 
     /// Renames a damaged file to `NAME.corrupt`. Returns what was done, for the log.
-    pub(crate) fn set_aside(&self) -> String {
+    pub fn set_aside(&self) -> String {
         let path = self.path();
         let mut aside = path.clone().into_os_string();
         aside.push(".corrupt");

@@ -14,9 +14,9 @@ use super::{Body, empty};
 /// The methods that media URLs answer.
 pub(super) const METHODS: HeaderValue = HeaderValue::from_static("OPTIONS, GET, HEAD");
 
-/// Fields that players may send: the list of a real Wowza, and validators.
+/// Fields that players may send: the list of a real Wowza, validators, and credentials.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Content-Type, User-Agent, If-Modified-Since, If-None-Match, If-Range, Cache-Control, Range",
+    "Authorization, Content-Type, User-Agent, If-Modified-Since, If-None-Match, If-Range, Cache-Control, Range",
 );
 
 /// Fields that scripts may read of an answer: players set their clock by `Date` and measure throughput by the lengths.

@@ -180,7 +180,7 @@ pub fn would_ask<T>(bytes: &[u8], with: impl FnOnce(&Asked<'_>) -> T) -> Option<
 }
 
 /// The request, if the fast path may answer it.
-fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
+fn asked<'a>(request: &'a httparse::Request<'_, '_>) -> Option<Asked<'a>> {
     // Fields that change the answer in ways that only a service handles.
     const OTHERS: [&str; 3] = ["range", "if-range", "if-match"];
     let is_other = |field: &httparse::Header<'_>| OTHERS.iter().any(|it| field.name.eq_ignore_ascii_case(it));

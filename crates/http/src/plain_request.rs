@@ -1,12 +1,14 @@
 //! Requests that hyper is not needed for: GETs over HTTP/1.1 without a body.
 
+use std::fmt;
+
 /// The most bytes of a request's header; a longer one is left to hyper.
 pub(super) const HEADER_BYTES: usize = 8 * 1024;
 /// The most fields of a request's header; hyper takes more.
 const FIELDS: usize = 48;
 
 /// The parts of a GET that the fast path looks at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Asked<'a> {
     /// The path as it was sent, percent-encoding included.
     pub path: &'a str,
@@ -14,6 +16,22 @@ pub struct Asked<'a> {
     pub query: &'a str,
     /// The value of `If-None-Match`, if there is one such field.
     pub if_none_match: Option<&'a [u8]>,
+    /// All fields of the header.
+    pub fields: &'a [httparse::Header<'a>],
+}
+
+impl<'a> Asked<'a> {
+    /// The values of the fields of this name that are text, in their order.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        let named = self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+        named.filter_map(|field| str::from_utf8(field.value).ok())
+    }
+}
+
+impl fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// What the bytes read so far are.
@@ -47,7 +65,7 @@ pub(super) fn next_request<'b, T>(
 }
 
 /// The request without its conditions, if it is one that hyper is not needed for.
-pub(super) fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
+pub(super) fn plain<'a>(request: &'a httparse::Request<'_, '_>) -> Option<Asked<'a>> {
     // Fields that only hyper handles: bodies, other protocols.
     const OTHERS: [&str; 6] =
         ["content-length", "transfer-encoding", "expect", "upgrade", "http2-settings", "te"];
@@ -82,5 +100,5 @@ pub(super) fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>
             return None;
         }
     }
-    (hosts == 1).then_some(Asked { path, query, if_none_match: None })
+    (hosts == 1).then_some(Asked { path, query, if_none_match: None, fields: request.headers })
 }

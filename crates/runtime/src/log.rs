@@ -24,7 +24,7 @@ use amphi_media::Lock;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-pub use limiter::{Limiter, LinesLeftOut, household};
+pub use limiter::{Limiter, LinesLeftOut, household, shortened};
 pub use panic::{Fall, catch_panics, last_fall, panics, why};
 pub use writer::{dropped, flush, plain};
 

@@ -34,7 +34,7 @@ fn every_form_of_an_rtsp_url() {
         ("/hs-a/ngrp:vl1_all", Some(StreamRef::Group("vl1".into()))),
         ("/hs-a/_definst_x", Some(StreamRef::Name("_definst_x".into()))),
     ] {
-        assert_eq!(parse(path), Ok(Address { app: "hs-a".into(), stream }), "{path}");
+        assert_eq!(parse(path), Ok(Address { app: "hs-a".into(), grant: None, stream }), "{path}");
     }
     for (path, error) in [
         ("", AddressError::Form),
@@ -74,7 +74,7 @@ fn recordings_in_every_form() {
         ("/vod/_definst_/a/smil%3Ab", Some(smil("a/b.smil"))),
         ("/vod/mp4:a/mp4:b:c.mp4", Some(file("a/mp4:b:c.mp4"))),
     ] {
-        assert_eq!(parse(path), Ok(Address { app: "vod".into(), stream }), "{path}");
+        assert_eq!(parse(path), Ok(Address { app: "vod".into(), grant: None, stream }), "{path}");
     }
     for (path, error) in [
         ("/vod/mp4:a%2Fb.mp4", AddressError::Name),
@@ -113,7 +113,7 @@ proptest! {
     fn no_path_panics_and_no_name_walks(
         path in "(/([a-zé_.:%\\\\]|%[0-9a-f]{2}|smil:|ngrp:|_all|_definst_){0,8}){0,4}|/?vod(/.{0,12}){0,4}",
     ) {
-        let Ok(Address { app, stream }) = parse(&path) else { return Ok(()) };
+        let Ok(Address { app, grant: _, stream }) = parse(&path) else { return Ok(()) };
         let name = match &stream {
             None => return Ok(()),
             Some(StreamRef::Name(name) | StreamRef::Group(name)) => &**name,
@@ -123,7 +123,7 @@ proptest! {
             prop_assert!(!matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']), "{path:?}: {part:?}");
         }
         // Written and read again, it is the same.
-        let again = Address { app, stream: stream.clone() };
+        let again = Address { app, grant: None, stream: stream.clone() };
         let text = again.to_string();
         let escaped = escaped(&text, &[false]);
         prop_assert_eq!(super::parse(&escaped, is_mount), Ok(again), "{}", text);

@@ -2,6 +2,7 @@
 //! cut at each of its slashes. The door hears of the same, once, and what it heard of is what is played.
 
 mod players;
+mod rights;
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use players::{K, Server};
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(60);
 
 /// The same text with these of its bytes escaped, in either case, and those that HTTP has not; slashes stay.
-fn escaped(text: &str, which: &[bool]) -> String {
+pub(super) fn escaped(text: &str, which: &[bool]) -> String {
     let byte = |(at, byte): (usize, u8)| match which.get(at % which.len().max(1)) {
         Some(true) if byte != b'/' && at % 2 == 0 => format!("%{byte:02X}"),
         Some(true) if byte != b'/' => format!("%{byte:02x}"),
@@ -27,7 +28,7 @@ fn escaped(text: &str, which: &[bool]) -> String {
     text.bytes().enumerate().map(byte).collect()
 }
 
-fn run<T>(test: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test)
 }
 

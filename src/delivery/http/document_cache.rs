@@ -24,6 +24,8 @@ const MEMORY: u64 = 64 << 20;
 const FRESH_MEMORY: u64 = 16 << 20;
 /// How long answers are kept by path. Files are looked at every two seconds, so an answer is three seconds old at most.
 const FRESH: Duration = Duration::from_secs(1);
+/// The parameters of a query that an answer depends on.
+const QUERY: [&str; 5] = ["wowzaplaystart", "wowzaplayduration", "playstart", "playduration", "series"];
 /// What an entry takes beside name and content, in bytes.
 const ENTRY: usize = 256;
 
@@ -39,6 +41,11 @@ impl StoredDocument {
     pub(super) fn of(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self { etag: ETag::of(&bytes), bytes }
+    }
+
+    /// The content.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -126,8 +133,13 @@ impl DocumentCache {
     }
 }
 
+/// What an answer depends on: of the query only what we know. A key in it makes no other answer, and is not kept.
 fn question(mount: &Mount, request: &Parts) -> String {
-    format!("{} {}", mount.serial(), request.uri.path_and_query().map_or("", |asked| asked.as_str()))
+    let known = |pair: &&str| {
+        QUERY.iter().any(|name| pair.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
+    };
+    let query: Vec<&str> = request.uri.query().unwrap_or_default().split('&').filter(known).collect();
+    format!("{} {}?{}", mount.serial(), request.uri.path(), query.join("&"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A channel's ready answers for the fast path: the answers of [`answer`](super::answer), as bytes.
 //!
 //! Only whole answers (200), 304 and refusals of the door to GETs. A test compares every one of them with what the ordinary way
-//! gives. The door is asked about what lies ready alone, so each request asks it once. A path is read once; what is left to the
+//! gives. The door is asked about what lies ready alone, and what is for one viewer is left to the ordinary way. A path is read once; what is left to the
 //! ordinary way is read anew there, as all its bytes are, so pages, mounts and what there is not are left as soon as the first
 //! name of their path is known. A mount is never called like a channel: `config` sees to that.
 
@@ -15,8 +15,10 @@ use super::Delivery;
 use super::answer::{self, FoundFile};
 use super::fault::unserved;
 use super::route;
+use super::service::ShownRequest;
 use crate::delivery::unserved::Unserved;
-use crate::delivery::{AnswerKind, Resolved};
+use crate::delivery::{AccessDenied, AnswerKind, Resolved};
+use amphi_access::{Admission, Refusal};
 use amphi_http::{Asked, Content, FastPath, ReadyAnswer, Timed, append_field, cors};
 
 /// First names of paths that are pages.
@@ -46,8 +48,13 @@ impl FastPath for Delivery {
         let narrowed = answer::narrow(&channel, &path).ok()?;
         let found = answer::find(channel.window.as_ref()?, narrowed, &path.file).ok()?;
         let resolved = Resolved::Channel { channel: &path.address.app, rungs: narrowed.rungs };
-        if let Err(refused) = self.ask(asked.query, resolved) {
-            return Some(self.refused(refused, begun, head));
+        let shown = ShownRequest { path: asked.path, query: asked.query, fields: asked };
+        match self.ask(shown, &path.address, resolved, path.file.step()) {
+            Ok(Admission::Open | Admission::Carried) => {}
+            // The answer is for this viewer alone, or somebody has to be asked.
+            Ok(Admission::Shown | Admission::Granted(_))
+            | Err(Unserved::Denied(AccessDenied::Play(Refusal::Undecided))) => return None,
+            Err(refused) => return Some(self.refused(refused, begun, head)),
         }
         let tag = found.etag.as_ref().zip(asked.if_none_match);
         let is_known = tag.is_some_and(|(etag, field)| etag.is_in(field));

@@ -69,7 +69,7 @@ pub(super) async fn ordinary(delivery: &Delivery, path: &str, tag: Option<&str>)
 fn fast(delivery: &Delivery, target: &str, tag: Option<&str>) -> Option<Answered> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut bytes = Vec::new();
-    let asked = Asked { path, query, if_none_match: tag.map(str::as_bytes) };
+    let asked = Asked { path, query, if_none_match: tag.map(str::as_bytes), fields: &[] };
     let parcel = delivery.ready(&asked, &mut bytes)?;
     bytes.extend_from_slice(b"date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
     match parcel.content {

@@ -20,15 +20,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use super::answer::Answer;
+use super::fault::BEARER;
+use crate::delivery::address::Address;
 use crate::delivery::registry::Registry;
-use crate::delivery::{AnswerKind, Resolved, address};
+use crate::delivery::unserved::Unserved;
+use crate::delivery::{AnswerKind, Resolved};
 use amphi_control::agenda::{Plan, PlannedEvent};
 use amphi_control::matrix::{ChannelView, MatrixView};
 use amphi_http::{Body, ContentMetadata, ETag, content};
@@ -41,6 +46,7 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const LIST: &str = include_str!("pages/assets/list.html");
 const WATCH: &str = include_str!("pages/assets/watch.html");
 const LOST: &str = include_str!("pages/assets/lost.html");
+const DENIED: &str = include_str!("pages/assets/denied.html");
 
 /// Name beneath `/assets/`, media type, text.
 const PARTS: [(&str, &str, &str); 7] = [
@@ -151,23 +157,37 @@ impl PageSettings {
         view.channels.iter().map(|channel| ListedChannel::new(channel, &plan, now)).collect()
     }
 
-    /// The answer to a GET or HEAD of a page or a part of one; `None` where the path is none of these.
+    /// The answer to a GET or HEAD of the list or a part of a page; `None` where the path is none of these.
     pub(super) fn answer(&self, request: &Parts, registry: &Registry) -> Option<Answer> {
         let path = request.uri.path();
         if path == "/" {
-            return Some(self.page(request, LIST, StatusCode::OK));
+            return Some(self.page(request, LIST, StatusCode::OK, ""));
         }
-        if let Some(name) = path.strip_prefix("/assets/") {
-            return self.part(request, registry, name);
-        }
-        let watched = path.strip_prefix("/watch/")?;
-        let (text, status) =
-            if is_there(watched, registry) { (WATCH, StatusCode::OK) } else { (LOST, StatusCode::NOT_FOUND) };
-        Some(self.page(request, text, status))
+        self.part(request, registry, path.strip_prefix("/assets/")?)
     }
 
-    fn page(&self, request: &Parts, text: &'static str, status: StatusCode) -> Answer {
-        let text = text.replace("{{root}}", &up(request.uri.path()));
+    /// The answer to a GET or HEAD of a player's page, beneath `/watch/`. `grant` is what it carries on, or why it is not shown.
+    pub(super) fn watch(&self, request: &Parts, grant: Result<Option<String>, Unserved>) -> Answer {
+        match grant {
+            Ok(None) => self.page(request, WATCH, StatusCode::OK, ""),
+            Ok(Some(grant)) => {
+                let (kind, mut response) = self.page(request, WATCH, StatusCode::OK, &grant);
+                response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                (kind, response)
+            }
+            Err(Unserved::Denied(denied)) => {
+                let (kind, mut response) = self.page(request, DENIED, Unserved::Denied(denied).http(), "");
+                if response.status() == StatusCode::UNAUTHORIZED {
+                    response.headers_mut().insert(WWW_AUTHENTICATE, BEARER);
+                }
+                (kind, response)
+            }
+            Err(_) => self.page(request, LOST, StatusCode::NOT_FOUND, ""),
+        }
+    }
+
+    fn page(&self, request: &Parts, text: &'static str, status: StatusCode, grant: &str) -> Answer {
+        let text = text.replace("{{root}}", &up(request.uri.path())).replace("{{grant}}", grant);
         let mut response = file(request, HTML, Bytes::from(text));
         let headers = response.headers_mut();
         headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
@@ -203,10 +223,9 @@ fn up(path: &str) -> String {
     }
 }
 
-/// Whether what follows `/watch/` names a channel, or something in a mount.
-fn is_there(watched: &str, registry: &Registry) -> bool {
-    let Ok(address) = address::parse(watched, |app| registry.has_mount(app)) else { return false };
-    match registry.resolve(&address) {
+/// Whether a page beneath `/watch/` plays that.
+pub(super) const fn is_watched(address: &Address<'_>, what: Resolved<'_>) -> bool {
+    match what {
         Resolved::Channel { .. } => address.stream.is_none(),
         Resolved::Recording { .. } => true,
         Resolved::Index(_) | Resolved::Nothing(_) => false,
@@ -282,6 +301,7 @@ mod tests {
             ("/watch/vod/a/b/c%2Fd.mp4", WATCH),
             ("/watch/C1/", LOST),
             ("/watch/", LOST),
+            ("/watch/C1", DENIED),
         ] {
             let request = http::Request::get(path).body(()).expect("a request").into_parts().0;
             let text = text.replace("{{root}}", &up(request.uri.path()));
@@ -316,7 +336,9 @@ mod tests {
 
     #[test]
     fn no_page_makes_markup_of_text() {
-        for (path, _, text) in PARTS.into_iter().chain([("", "", LIST), ("", "", WATCH), ("", "", LOST)]) {
+        for (path, _, text) in
+            PARTS.into_iter().chain([("", "", LIST), ("", "", WATCH), ("", "", LOST), ("", "", DENIED)])
+        {
             if path.starts_with("hls.") {
                 continue;
             }

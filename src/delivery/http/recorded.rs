@@ -22,6 +22,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::answer::{Answer, IMMUTABLE};
+use super::carry::Carry;
 use super::disposition::attachment;
 use super::document::RecordingRequest;
 use super::document_cache::DocumentCache;
@@ -42,9 +43,15 @@ use amphi_vod::{
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// The answer to a GET or HEAD of what `path` names beneath `mount`.
-pub(super) async fn answer(request: &Parts, mount: &Mount, made: &DocumentCache, path: &MountPath) -> Answer {
+pub(super) async fn answer(
+    request: &Parts,
+    mount: &Mount,
+    made: &DocumentCache,
+    path: &MountPath,
+    carry: &Carry,
+) -> Answer {
     if let Some(found) = made.fresh(mount, request).await {
-        return found.answer(request);
+        return carry.document(found).answer(request);
     }
     let asked = RecordingRequest { request, mount, made };
     let found = match (&path.address.stream, &path.file) {
@@ -62,7 +69,7 @@ pub(super) async fn answer(request: &Parts, mount: &Mount, made: &DocumentCache,
     match found {
         Ok(found) => {
             made.remember(mount, request, &found).await;
-            found.answer(request)
+            carry.document(found).answer(request)
         }
         Err(fault) => refusal(request, mount.asker(), &fault),
     }

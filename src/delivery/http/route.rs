@@ -17,6 +17,7 @@
 use std::borrow::Cow;
 
 use crate::delivery::address::{self, Address, AddressError, decode, plain};
+use amphi_access::VisitStep;
 use amphi_media::CellIndex;
 use amphi_vod as vod;
 
@@ -115,6 +116,34 @@ fn mount_path(address: Address<'_>, file: &str) -> Result<MountPath, AddressErro
         Some(_) => Some(vod::parse_file(&file).ok_or(AddressError::Form)?),
     };
     Ok(MountPath { address: address.into_owned(), file })
+}
+
+impl MountPath {
+    /// How far a viewer is who asks for it.
+    pub(super) fn step(&self) -> VisitStep {
+        use vod::RecordingFile as File;
+        match &self.file {
+            Some(
+                File::Multivariant
+                | File::Manifest
+                | File::Nearest(_)
+                | File::Playlist(..)
+                | File::IFrames(..)
+                | File::TextPlaylist(..),
+            ) => VisitStep::Entry,
+            _ => VisitStep::Onward,
+        }
+    }
+}
+
+impl ChannelFile<'_> {
+    /// How far a viewer is who asks for it.
+    pub(super) const fn step(&self) -> VisitStep {
+        match self {
+            Self::Multivariant | Self::Media { .. } | Self::Manifest => VisitStep::Entry,
+            Self::Init(_) | Self::Segment { .. } => VisitStep::Onward,
+        }
+    }
 }
 
 impl ChannelPath<'_> {
@@ -221,7 +250,7 @@ mod tests {
     }
 
     fn channel<'a>(app: &'a str, stream: Option<StreamRef<'a>>, file: ChannelFile<'a>) -> HttpRoute<'a> {
-        HttpRoute::Channel(ChannelPath { address: Address { app: app.into(), stream }, file })
+        HttpRoute::Channel(ChannelPath { address: Address { app: app.into(), grant: None, stream }, file })
     }
 
     fn name_of(stream: &str) -> StreamRef<'_> {

@@ -14,15 +14,19 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 
 use super::answer::{self, Answer, FoundFile};
+use super::carry::Carry;
 use super::document_cache::DocumentCache;
 use super::fault::unserved;
 use super::page_cache::PageCache;
 use super::route::{ChannelPath, HttpRoute, MountPath};
-use super::{PageSettings, Portal, portal, recorded, route};
-use crate::delivery::address::AddressError;
-use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol, Resolved};
+use super::{PageSettings, Portal, pages, portal, recorded, route};
+use crate::delivery::address::{self, Address, AddressError};
+use crate::delivery::door::{
+    AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol, RequestFields, Resolved, ask_settled,
+};
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AnswerCounts, AnswerKind, Audience, Registry};
+use amphi_access::{Admission, Refusal, VisitStep};
 use amphi_http::{Body, asker, cors, method_refusal};
 use amphi_runtime::workshop::Workshop;
 
@@ -126,7 +130,40 @@ impl Delivery {
         response.map(|body| body.timed(begun, self.counts.latency(kind)))
     }
 
-    /// What is answered without the door: methods that there are not, pages, what the portal polls.
+    /// The answer to a player's page; `None` if somebody has to be asked before.
+    fn watch(&self, request: &Parts, watched: &str) -> Option<Answer> {
+        let address = address::parse(watched, |app| self.registry.has_mount(app));
+        let Ok(address) = address else { return Some(self.pages.watch(request, Err(Unserved::Channel))) };
+        let what = self.registry.resolve(&address);
+        let admitted = if pages::is_watched(&address, what) {
+            self.ask(ShownRequest::of(request), &address, what, VisitStep::Entry)
+        } else {
+            Err(Unserved::Channel)
+        };
+        let grant = match admitted {
+            Err(Unserved::Denied(AccessDenied::Play(Refusal::Undecided))) => return None,
+            Ok(Admission::Granted(grant)) => Ok(Some(grant)),
+            // What carries this page carries what it names.
+            Ok(Admission::Carried) => Ok(address.grant.as_deref().map(str::to_owned)),
+            Ok(Admission::Open | Admission::Shown) => Ok(None),
+            Err(fault) => Err(fault),
+        };
+        Some(self.pages.watch(request, grant))
+    }
+
+    /// The same when those who decide have been asked.
+    async fn watch_settled(&self, request: &Parts, watched: &str) -> Answer {
+        if let Ok(address) = address::parse(watched, |app| self.registry.has_mount(app)) {
+            let (what, scope) = (self.registry.resolve(&address), address.scope());
+            let asked = ShownRequest::of(request);
+            let settled = self.door.settle(&self.caller(asked, &address, what, VisitStep::Entry, &scope));
+            settled.await;
+        }
+        let unavailable = Unserved::Denied(AccessDenied::Play(Refusal::Unavailable));
+        self.watch(request, watched).unwrap_or_else(|| self.pages.watch(request, Err(unavailable)))
+    }
+
+    /// What is answered without the door: methods that there are not, the list of channels, what the portal polls.
     fn open_to_all(&self, request: &Parts) -> Option<Answer> {
         if let Some(refusal) = refused_method(request) {
             return Some(refusal);
@@ -142,24 +179,49 @@ impl Delivery {
             Ok(path) => path,
             Err(error) => return recorded::lost(request, asker, error),
         };
-        if let Err(fault) = self.ask(query(request), self.registry.resolve(&path.address)) {
-            return unserved(fault);
-        }
-        match self.registry.mounted(&path.address.app) {
-            Some(mount) => recorded::answer(request, &mount.asked_by(asker), &self.made, &path).await,
+        let asked = ShownRequest::of(request);
+        let what = self.registry.resolve(&path.address);
+        let scope = path.address.scope();
+        let caller = self.caller(asked, &path.address, what, path.step(), &scope);
+        let carry = match ask_settled(&*self.door, &caller).await {
+            Ok(admission) => Carry::new(admission, asked.path, &path.address, false),
+            Err(denied) => return unserved(Unserved::Denied(denied)),
+        };
+        let answer = match self.registry.mounted(&path.address.app) {
+            Some(mount) => recorded::answer(request, &mount.asked_by(asker), &self.made, &path, &carry).await,
             None => unserved(Unserved::Channel),
-        }
+        };
+        carry.answer(answer)
     }
 
-    /// Whether the door lets a viewer have that.
-    pub(super) fn ask(&self, query: &str, what: Resolved<'_>) -> Result<(), Unserved> {
-        let wish = AccessAction::Play(what);
-        let caller = AccessRequest { protocol: Protocol::Http, wish, peer: self.peer, query };
-        self.door.ask(&caller).map_err(Unserved::Denied)
+    /// Whether the door lets a viewer have that, and how it is carried on.
+    pub(super) fn ask(
+        &self,
+        asked: ShownRequest<'_>,
+        address: &Address<'_>,
+        what: Resolved<'_>,
+        step: VisitStep,
+    ) -> Result<Admission, Unserved> {
+        let scope = address.scope();
+        self.door.ask(&self.caller(asked, address, what, step, &scope)).map_err(Unserved::Denied)
+    }
+
+    fn caller<'a>(
+        &self,
+        asked: ShownRequest<'a>,
+        address: &'a Address<'a>,
+        what: Resolved<'a>,
+        step: VisitStep,
+        scope: &'a str,
+    ) -> AccessRequest<'a> {
+        let ShownRequest { path, query, fields } = asked;
+        let (protocol, wish) = (Protocol::Http, AccessAction::Play(what));
+        let grant = address.grant.as_deref();
+        AccessRequest { protocol, wish, peer: self.peer, path, query, fields, step, scope, grant }
     }
 
     /// Asks the door about what a path names, and finds it.
-    fn look_up(&self, query: &str, path: &ChannelPath<'_>) -> LookUp {
+    fn look_up(&self, asked: ShownRequest<'_>, path: &ChannelPath<'_>) -> LookUp {
         let channel = self.registry.get(&path.address.app);
         let narrowed = match &channel {
             Some(channel) => answer::narrow(channel, path),
@@ -169,12 +231,40 @@ impl Delivery {
             Ok(narrowed) => Resolved::Channel { channel: &path.address.app, rungs: narrowed.rungs },
             Err(_) => Resolved::Nothing(&path.address),
         };
-        let asked = self.ask(query, resolved).and(narrowed);
-        match (asked, channel.as_ref().and_then(|channel| channel.window.as_ref())) {
-            (Err(fault), _) => LookUp::Done(Err(fault)),
-            (Ok(narrowed), Some(window)) => LookUp::Done(answer::find(window, narrowed, &path.file)),
-            (Ok(narrowed), None) => LookUp::Starting(narrowed.rungs.rung().map(str::to_owned)),
+        let carry = match self.ask(asked, &path.address, resolved, path.file.step()) {
+            Ok(admission) => Carry::new(admission, asked.path, &path.address, true),
+            Err(Unserved::Denied(AccessDenied::Play(Refusal::Undecided))) => return LookUp::Undecided,
+            Err(fault) => return LookUp::Done(Err(fault), Carry::Plain),
+        };
+        match (narrowed, channel.as_ref().and_then(|channel| channel.window.as_ref())) {
+            (Err(fault), _) => LookUp::Done(Err(fault), carry),
+            (Ok(narrowed), Some(window)) => LookUp::Done(answer::find(window, narrowed, &path.file), carry),
+            (Ok(narrowed), None) => LookUp::Starting(narrowed.rungs.rung().map(str::to_owned), carry),
         }
+    }
+
+    /// The same when those who decide have been asked.
+    async fn look_up_settled(&self, asked: ShownRequest<'_>, path: &ChannelPath<'_>) -> LookUp {
+        let scope = path.address.scope();
+        let what = self.registry.resolve(&path.address);
+        let settled = self.door.settle(&self.caller(asked, &path.address, what, path.file.step(), &scope));
+        settled.await;
+        self.look_up(asked, path)
+    }
+
+    /// What was found, when it is there.
+    async fn looked_up(&self, parts: &Parts, path: ChannelPath<'static>, mut look_up: LookUp) -> Answer {
+        if matches!(look_up, LookUp::Undecided) {
+            look_up = self.look_up_settled(ShownRequest::of(parts), &path).await;
+        }
+        let (found, carry) = match look_up {
+            LookUp::Done(found, carry) => (found, carry),
+            LookUp::Starting(rung, carry) => (self.look_up_started(&path, rung).await, carry),
+            LookUp::Undecided => {
+                (Err(Unserved::Denied(AccessDenied::Play(Refusal::Unavailable))), Carry::Plain)
+            }
+        };
+        self.found(parts, &path, found, &carry)
     }
 
     /// Waits for a channel that is being started, and finds what a path names. The door has let the viewer have that rung, or
@@ -193,9 +283,15 @@ impl Delivery {
         answer::find(window, narrowed, &path.file)
     }
 
-    fn found(&self, request: &Parts, path: &ChannelPath<'_>, found: Result<FoundFile, Unserved>) -> Answer {
+    fn found(
+        &self,
+        request: &Parts,
+        path: &ChannelPath<'_>,
+        found: Result<FoundFile, Unserved>,
+        carry: &Carry,
+    ) -> Answer {
         let answer = match found {
-            Ok(found) => found.answer(request),
+            Ok(found) => carry.answer(carry.file(found).answer(request)),
             Err(fault) => return unserved(fault),
         };
         if request.method == Method::GET {
@@ -218,9 +314,26 @@ impl Delivery {
 
 /// What the door and the registry said of a path into a channel.
 enum LookUp {
-    Done(Result<FoundFile, Unserved>),
+    Done(Result<FoundFile, Unserved>, Carry),
     /// The channel is being started. The door was asked about the rung of that name, or about all.
-    Starting(Option<String>),
+    Starting(Option<String>, Carry),
+    /// The door has to ask others.
+    Undecided,
+}
+
+/// What of a request the door looks at.
+#[derive(Clone, Copy)]
+pub(super) struct ShownRequest<'a> {
+    pub(super) path: &'a str,
+    pub(super) query: &'a str,
+    pub(super) fields: &'a dyn RequestFields,
+}
+
+impl<'a> ShownRequest<'a> {
+    fn of(request: &'a Parts) -> Self {
+        let query = request.uri.query().unwrap_or_default();
+        Self { path: request.uri.path(), query, fields: &request.headers }
+    }
 }
 
 /// The answer to a path that leads into no channel.
@@ -231,10 +344,6 @@ fn elsewhere(request: &Parts, route: &Result<HttpRoute<'_>, AddressError>) -> An
         Ok(HttpRoute::Mount(_) | HttpRoute::Channel(_)) => unserved(Unserved::NotReady),
         Err(error) => unserved(Unserved::Path(*error)),
     }
-}
-
-fn query(request: &Parts) -> &str {
-    request.uri.query().unwrap_or_default()
 }
 
 fn refused_method(request: &Parts) -> Option<Answer> {
@@ -263,6 +372,17 @@ impl<B> tower::Service<Request<B>> for Delivery {
         if let Some(answer) = self.open_to_all(&parts) {
             return at_once(answer);
         }
+        if let Some(watched) = parts.uri.path().strip_prefix("/watch/") {
+            if let Some(answer) = self.watch(&parts, watched) {
+                return at_once(answer);
+            }
+            let delivery = self.clone();
+            return Either::Right(Box::pin(async move {
+                let watched = parts.uri.path().strip_prefix("/watch/").unwrap_or_default();
+                let answer = delivery.watch_settled(&parts, watched).await;
+                Ok(delivery.finish(begun, &parts, answer))
+            }));
+        }
         match self.route(parts.uri.path()) {
             Ok(HttpRoute::Mount(path)) => {
                 let delivery = self.clone();
@@ -271,13 +391,12 @@ impl<B> tower::Service<Request<B>> for Delivery {
                     Ok(delivery.finish(begun, &parts, answer))
                 }))
             }
-            Ok(HttpRoute::Channel(path)) => match self.look_up(query(&parts), &path) {
-                LookUp::Done(found) => at_once(self.found(&parts, &path, found)),
-                LookUp::Starting(rung) => {
+            Ok(HttpRoute::Channel(path)) => match self.look_up(ShownRequest::of(&parts), &path) {
+                LookUp::Done(found, carry) => at_once(self.found(&parts, &path, found, &carry)),
+                later => {
                     let (delivery, path) = (self.clone(), path.into_owned());
                     Either::Right(Box::pin(async move {
-                        let found = delivery.look_up_started(&path, rung).await;
-                        let answer = delivery.found(&parts, &path, found);
+                        let answer = delivery.looked_up(&parts, path, later).await;
                         Ok(delivery.finish(Instant::now(), &parts, answer))
                     }))
                 }

@@ -16,6 +16,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::delivery::{AccessDenied, AccessRequest, AnswerKind, Door, PublishedChannel};
 use crate::store::{PublishedRung, WindowWriter, published_window};
+use amphi_access::Admission;
 use amphi_http::{Body, Limits, Port, listen, serve_with_peer};
 use amphi_media::{
     AudioFormat, AudioTrack, CellIndex, Grid, ParameterSets, PictureSize, RungTracks, Segment, VideoTrack,
@@ -311,9 +312,13 @@ async fn crossdomain_and_counts() {
 struct Strict(std::sync::Mutex<Vec<String>>);
 
 impl Door for Strict {
-    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<Admission, AccessDenied> {
         self.0.lock().expect("one at a time").push(format!("{caller:?}"));
-        if caller.query == "token=good" { Ok(()) } else { Err(AccessDenied("the token is missing")) }
+        if caller.query == "token=good" {
+            Ok(Admission::Open)
+        } else {
+            Err(AccessDenied::Told("the token is missing"))
+        }
     }
 }
 
@@ -340,8 +345,8 @@ async fn the_door_decides_before_anything_is_looked_up() {
     assert_eq!(ask("/vod/_definst_/mp4:a%20b/c.mp4/playlist.m3u8").await, StatusCode::FORBIDDEN);
     assert_ne!(ask("/vod/mp4:c.mp4/playlist.m3u8?token=good").await, StatusCode::FORBIDDEN);
     let came = door.0.lock().expect("nobody else").clone();
-    assert_eq!(came[0], "Http Play hs-a by None");
-    assert_eq!(came[3], "Http Play vod/mp4:a b/c.mp4 by None");
+    assert_eq!(came[0], "Http Play hs-a by None (Entry)");
+    assert_eq!(came[3], "Http Play vod/mp4:a b/c.mp4 by None (Entry)");
     assert!(came.iter().all(|caller| !caller.contains("token")), "{came:?}");
 }
 

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::delivery::{AccessDenied, AnswerKind, PublishedChannel};
+use amphi_access::Admission;
 use amphi_protocol::rtmp::{Frame, Guard};
 use amphi_vod::{Mount, MountSettings};
 
@@ -27,9 +28,13 @@ use amphi_vod::{Mount, MountSettings};
 struct Strict(Mutex<Vec<String>>);
 
 impl Door for Strict {
-    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<Admission, AccessDenied> {
         self.0.lock().expect("one at a time").push(format!("{caller:?} {}", caller.query));
-        if caller.query.contains("token=good") { Ok(()) } else { Err(AccessDenied("the token is missing")) }
+        if caller.query.contains("token=good") {
+            Ok(Admission::Open)
+        } else {
+            Err(AccessDenied::Told("the token is missing"))
+        }
     }
 }
 

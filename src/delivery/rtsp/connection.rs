@@ -15,8 +15,9 @@ use super::feed::{PlayFeed, RecordedRows, RecordedTrack};
 use super::outbox::Outbox;
 use super::playable::{Playable, clock_rate};
 use super::stream::{self, RtspStream};
+use crate::delivery::door::{HeldRight, lapsed};
 use crate::delivery::idle_timer::IdleTimer;
-use crate::delivery::{AnswerKind, ViewerGuard, ViewerProtocol};
+use crate::delivery::{AccessDenied, AnswerKind, ViewerGuard, ViewerProtocol};
 use amphi_media::MediaTime;
 use amphi_protocol::rtsp::{
     Incoming, MessageError, Npt, Pacer, Refusal, RequestTarget, Requests, RtspEvent, RtspSession, Span,
@@ -45,6 +46,8 @@ pub(super) enum RtspEnd {
     Io(#[from] io::Error),
     #[error("{fault}, at byte {position} of the connection")]
     Message { fault: MessageError, position: u64 },
+    #[error("the player's right is no more: {0}")]
+    Lapsed(AccessDenied),
     #[error("nothing was heard of the peer for too long")]
     Silent,
     #[error("the peer took nothing for {} s", STUCK.as_secs())]
@@ -61,6 +64,8 @@ pub(super) struct RtspConnection {
     session: RtspSession,
     /// The presentation that was described or set up last.
     playable: Option<(RequestTarget, Playable)>,
+    /// The right that it was described or set up by.
+    right: Option<HeldRight>,
     /// How many streams the presentation has.
     tracks: usize,
     /// The streams that are set up.
@@ -86,6 +91,7 @@ enum ConnectionEvent {
     Heard,
     Time,
     Over,
+    Lapsed(AccessDenied),
 }
 
 impl RtspConnection {
@@ -107,6 +113,7 @@ impl RtspConnection {
             port,
             requests: Requests::default(),
             playable: None,
+            right: None,
             tracks: 0,
             streams: Vec::new(),
             feed: PlayFeed::Over,
@@ -146,12 +153,14 @@ impl RtspConnection {
                 ConnectionEvent::Over if self.outbox.is_empty() => return Err(RtspEnd::Silent),
                 ConnectionEvent::Over if Instant::now() >= self.taken + STUCK => return Err(RtspEnd::Stuck),
                 ConnectionEvent::Over => return Err(RtspEnd::Silent),
+                ConnectionEvent::Lapsed(why) => return Err(RtspEnd::Lapsed(why)),
             }
         }
     }
 
     async fn step(&mut self, wake: Option<Duration>, patience: Instant) -> io::Result<ConnectionEvent> {
-        let Self { reader, writer, requests, outbox, streams, feed, pacer, session, closing, .. } = self;
+        let Self { reader, writer, requests, outbox, streams, feed, pacer, session, closing, right, .. } =
+            self;
         let slices = outbox.slices();
         let is_udp = streams.iter().any(RtspStream::is_udp);
         let wants_more = session.is_playing() && pacer.wants_more() && !feed.is_over();
@@ -164,6 +173,7 @@ impl RtspConnection {
             () = feed.more(), if wants_more => Ok(ConnectionEvent::Time),
             () = stream::heard(streams), if is_udp => Ok(ConnectionEvent::Heard),
             () = sleep(wake.unwrap_or_default()), if wake.is_some() => Ok(ConnectionEvent::Time),
+            why = lapsed(right.as_mut()) => Ok(ConnectionEvent::Lapsed(why)),
             () = sleep_until(patience) => Ok(ConnectionEvent::Over),
         }
     }
@@ -223,11 +233,12 @@ impl RtspConnection {
     }
 
     async fn describe(&mut self, target: RequestTarget) -> Result<(), Refusal> {
-        let playable = self.port.find(&target, self.peer).await?;
+        let (playable, right) = self.port.find(&target, self.peer).await?;
         self.session.described(&playable.describe());
         // Another DESCRIBE does not change what is set up.
         if self.streams.is_empty() {
             self.playable = Some((target, playable));
+            self.right = right;
         }
         Ok(())
     }
@@ -239,8 +250,9 @@ impl RtspConnection {
         transport: Transport,
     ) -> Result<(), Refusal> {
         if self.playable.as_ref().is_none_or(|(known, _)| known.path != target.path) {
-            let playable = self.port.find(&target, self.peer).await?;
+            let (playable, right) = self.port.find(&target, self.peer).await?;
             self.playable = Some((target, playable));
+            self.right = right;
         }
         let Some((_, playable)) = &self.playable else { return Err(Refusal::Internal) };
         let formats = playable.formats();

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::RtspPort;
 use crate::delivery::address;
 use crate::delivery::air::AirReader;
+use crate::delivery::door::{HeldRight, ask_settled};
 use crate::delivery::recorded_feed::say_what_is_left_out;
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AccessAction, AccessRequest, Protocol, Resolved, Selection};
+use amphi_access::VisitStep;
 use amphi_http::asker;
 use amphi_media::{AudioSpecificConfig, ChannelName, RungTracks, Timescale, TrackFormat};
 use amphi_protocol::rtsp::{Refusal, RequestTarget, describe};
@@ -24,25 +26,42 @@ pub(super) enum Playable {
 
 impl RtspPort {
     /// Finds what `target` names, if the door lets the peer in.
-    pub(super) async fn find(&self, target: &RequestTarget, peer: SocketAddr) -> Result<Playable, Refusal> {
+    pub(super) async fn find(
+        &self,
+        target: &RequestTarget,
+        peer: SocketAddr,
+    ) -> Result<(Playable, Option<HeldRight>), Refusal> {
         let path = target.path.strip_prefix('/').ok_or(Refusal::NotFound)?;
         let address = address::parse(path, |app| self.registry.has_mount(app));
         let address = address.map_err(|error| Unserved::Path(error).rtsp())?;
         let query = target.query.as_deref().unwrap_or_default();
         let resolved = self.registry.resolve(&address);
-        let (protocol, wish) = (Protocol::Rtsp, AccessAction::Play(resolved));
-        let caller = AccessRequest { protocol, wish, peer: Some(peer), query };
-        self.door.ask(&caller).map_err(|denied| Unserved::Denied(denied).rtsp())?;
-        match resolved {
+        let scope = address.scope();
+        let caller = AccessRequest {
+            protocol: Protocol::Rtsp,
+            wish: AccessAction::Play(resolved),
+            peer: Some(peer),
+            path: &target.path,
+            query,
+            fields: &(),
+            step: VisitStep::Entry,
+            scope: &scope,
+            grant: address.grant.as_deref(),
+        };
+        let admission = ask_settled(&*self.door, &caller).await;
+        let admission = admission.map_err(|denied| Unserved::Denied(denied).rtsp())?;
+        let right = HeldRight::new(&self.door, &caller, admission);
+        let playable = match resolved {
             Resolved::Recording { mount, stream } => {
                 let mount = self.registry.mounted(mount).ok_or(Unserved::Missing.rtsp())?;
-                recording(mount.asked_by(asker(peer.ip())), stream, &target.path).await
+                recording(mount.asked_by(asker(peer.ip())), stream, &target.path).await?
             }
             Resolved::Channel { channel, rungs } => {
-                self.channel(channel, rungs).await.map_err(Unserved::rtsp)
+                self.channel(channel, rungs).await.map_err(Unserved::rtsp)?
             }
-            Resolved::Index(_) | Resolved::Nothing(_) => Err(Refusal::NotFound),
-        }
+            Resolved::Index(_) | Resolved::Nothing(_) => return Err(Refusal::NotFound),
+        };
+        Ok((playable, right))
     }
 
     async fn channel(&self, name: &str, rungs: Selection<'_>) -> Result<Playable, Unserved> {

@@ -14,6 +14,7 @@ use crate::delivery::{
     AccessAction, AccessDenied, AccessRequest, Air, AirTiming, OpenDoor, PublishedChannel, Resolved, air,
 };
 use crate::store::{PublishedRung, published_window};
+use amphi_access::Admission;
 use amphi_http::Places;
 use amphi_media::clock::SystemClock;
 use amphi_media::{
@@ -348,14 +349,14 @@ async fn who_holds_a_session_for_ever_is_told_and_closed() {
 struct NoHall;
 
 impl Door for NoHall {
-    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<Admission, AccessDenied> {
         let AccessAction::Play(what) = caller.wish else {
-            return Err(AccessDenied("nobody publishes here"));
+            return Err(AccessDenied::Told("nobody publishes here"));
         };
         if matches!(what, Resolved::Channel { channel: "hall", .. }) {
-            return Err(AccessDenied("not for you"));
+            return Err(AccessDenied::Told("not for you"));
         }
-        Ok(())
+        Ok(Admission::Open)
     }
 }
 

@@ -4,13 +4,15 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::super::{Config, Secret};
+use super::super::{Config, OpenIdConnect, Secret};
 use super::names::subject;
 use super::server::{TOKEN_RULE, is_token};
 use super::{Checker, Place, secrets};
 
 /// Bytes that are read of a secret's file at most.
 const SECRET_LIMIT: u64 = 4096;
+/// Bytes that are read of a file of several secrets, or of public keys.
+const SECRETS_LIMIT: u64 = 256 << 10;
 
 /// Joins every path to `directory`, the configuration's own; reads the files of secrets into the values that they stand
 /// for; reports what is missing.
@@ -78,6 +80,8 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
             secrets::token(checker, config, &Place::top("admin").key(key), key, token.reveal());
         }
     }
+    access(checker, config, directory);
+    provider(checker, &mut config.admin.oidc, directory);
     calendar(checker, config, directory);
     resolve(&mut config.schedule.ca_file);
     let ca_file = &config.schedule.ca_file;
@@ -89,6 +93,68 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
     let place = Place::top("schedule").key("password_file");
     let (file, password) = (&config.schedule.password_file, &mut config.schedule.password);
     secret(checker, &place, "schedule: password_file", file, password);
+}
+
+/// The secrets of grants and of keys.
+fn access(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
+    let resolve = |path: &mut PathBuf| {
+        if !path.as_os_str().is_empty() {
+            *path = directory.join(&*path);
+        }
+    };
+    let access = &mut config.access;
+    resolve(&mut access.grant_secret_file);
+    let place = Place::top("access");
+    let (file, secret_of) = (&access.grant_secret_file, &mut access.grant_secret);
+    secret(checker, &place.key("grant_secret_file"), "access: grant_secret_file", file, secret_of);
+    for (index, key) in access.keys.iter_mut().enumerate() {
+        let place = place.key("key").item(index);
+        let subject = subject("key", &key.name, index);
+        resolve(&mut key.ca_file);
+        if let Some(Err(error)) = (!key.ca_file.as_os_str().is_empty()).then(|| readable_file(&key.ca_file)) {
+            checker.fault(
+                &place.key("ca_file"),
+                format!("{subject}: ca_file {}: {error}", key.ca_file.display()),
+            );
+        }
+        resolve(&mut key.secrets_file);
+        if key.secrets_file.as_os_str().is_empty() {
+            continue;
+        }
+        let read = readable_file(&key.secrets_file).and_then(|file| {
+            let mut text = String::new();
+            file.take(SECRETS_LIMIT).read_to_string(&mut text)?;
+            Ok(text)
+        });
+        let file = key.secrets_file.display().to_string();
+        let place = place.key("secrets_file");
+        match read {
+            Ok(text) => {
+                key.secrets_text = Secret::new(text);
+                if let Err(error) = key.key() {
+                    checker.fault(&place, format!("{subject}: secrets_file {file}: {error}"));
+                }
+            }
+            Err(error) => checker.fault(&place, format!("{subject}: secrets_file {file}: {error}")),
+        }
+    }
+}
+
+/// The files of `[admin.oidc]`.
+fn provider(checker: &mut Checker<'_>, oidc: &mut OpenIdConnect, directory: &Path) {
+    let table = Place::top("admin").key("oidc");
+    for path in [&mut oidc.client_secret_file, &mut oidc.ca_file] {
+        if !path.as_os_str().is_empty() {
+            *path = directory.join(&*path);
+        }
+    }
+    let place = table.key("client_secret_file");
+    let (file, client_secret) = (&oidc.client_secret_file, &mut oidc.client_secret);
+    secret(checker, &place, "admin.oidc: client_secret_file", file, client_secret);
+    if let Some(Err(error)) = (!oidc.ca_file.as_os_str().is_empty()).then(|| readable_file(&oidc.ca_file)) {
+        let message = format!("admin.oidc: ca_file {}: {error}", oidc.ca_file.display());
+        checker.fault(&table.key("ca_file"), message);
+    }
 }
 
 /// A calendar that is a file is resolved like every path. It may be written after the server starts: not a fault.

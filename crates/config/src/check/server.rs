@@ -112,7 +112,8 @@ fn admin(checker: &mut Checker<'_>, config: &Config) {
     // A token whose key is misspelt counts as set.
     let meant = ["token", "token_file"].iter().any(|key| checker.document.is_spoiled(&table.key(key)));
     let has_operator = !admin.token.is_empty() || has_file || meant;
-    if (!admin.viewer_token.is_empty() || has_viewer_file) && !has_operator {
+    let asks = has_operator || admin.knows_people();
+    if (!admin.viewer_token.is_empty() || has_viewer_file) && !asks {
         let key = if has_viewer_file { "viewer_token_file" } else { "viewer_token" };
         let message = format!("admin: {key} is of no use without token: without one, no token is asked for");
         checker.fault(&table.key(key), message);
@@ -120,7 +121,7 @@ fn admin(checker: &mut Checker<'_>, config: &Config) {
     if !admin.token.is_empty() && admin.token == admin.viewer_token {
         checker.fault(&table.key("viewer_token"), "admin: viewer_token must not be the operator's token");
     }
-    if config.server.admin_listen.parse().is_ok_and(open_to_all) && !has_operator {
+    if config.server.admin_listen.parse().is_ok_and(open_to_all) && !asks {
         let message = format!(
             "admin_listen: {} is open to others than this machine; set admin.token or admin.token_file first",
             config.server.admin_listen

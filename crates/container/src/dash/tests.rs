@@ -97,3 +97,14 @@ fn letters_that_no_document_may_hold_are_left_out() {
     let read = Mpd::parse(&text).expect("a document").adaptation_sets.remove(0);
     assert_eq!((read.language.as_deref(), read.label.as_deref()), (Some("de"), Some("A<&\"]]>\u{fffd}")));
 }
+
+#[test]
+fn a_base_and_a_place_to_come_back_to_are_put_into_a_manifest() {
+    let text = "<?xml?>\n<MPD type=\"dynamic\">\n<Period id=\"0\">\n</Period>\n</MPD>\n";
+    assert_eq!(
+        rebased(text, "../~g/a&b/", Some("../~g/a&b/manifest.mpd")),
+        "<?xml?>\n<MPD type=\"dynamic\">\n<BaseURL>../~g/a&amp;b/</BaseURL>\n\
+         <Location>../~g/a&amp;b/manifest.mpd</Location>\n<Period id=\"0\">\n</Period>\n</MPD>\n"
+    );
+    assert!(!rebased(text, "x/", None).contains("Location"));
+}

@@ -147,7 +147,7 @@ impl Display for SegmentTemplate {
 
 /// Text in an attribute or an element, escaped (XML 1.0 §2.4), without what no document may hold (§2.2). Language tags and names
 /// come from files and may contain anything.
-struct Escaped<'a>(&'a str);
+pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {

@@ -157,4 +157,21 @@ proptest! {
     fn nothing_panics(text in "#EXTM3U(\n|#EXT-X-|STREAM-INF:|MEDIA|MAP|INF|[A-Z]{1,9}=|\"|,|:|[0-9.]{1,9}|.){0,40}") {
         let _ = parse(&text);
     }
+
+    #[test]
+    fn a_base_stands_before_every_address_and_nowhere_else(
+        uris in prop::collection::vec("[a-z0-9_:%.]{1,12}", 3), name in "[a-zA-Z ,:=]{0,12}|x,URI=",
+    ) {
+        let text = format!(
+            "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,NAME=\"{name}\",URI=\"{}\"\n#EXT-X-SESSION-DATA:URI=\"{}\",DATA-ID=\"u\"\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=1\n{}\n",
+            uris[0], uris[1], uris[2]
+        );
+        let expected = format!(
+            "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,NAME=\"{name}\",URI=\"../~g/{}\"\n#EXT-X-SESSION-DATA:URI=\"../~g/{}\",\
+             DATA-ID=\"u\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\n../~g/{}\n",
+            uris[0], uris[1], uris[2]
+        );
+        prop_assert_eq!(rebased(&text, "../~g/"), expected);
+    }
 }

@@ -30,7 +30,7 @@ pub enum Action {
     Reset,
     /// Asked over Wowza's REST for something that this server does not have.
     Unsupported,
-    /// Signed in to the console with a token.
+    /// Signed in to the console, with a token or as a person.
     OpenSession,
     /// Signed out of the console.
     EndSession,
@@ -38,6 +38,12 @@ pub enum Action {
     Rehearsal,
     /// Applied a changed configuration, or refused it.
     Reload,
+    /// Let an access key open nothing any more.
+    RevokeKey,
+    /// Let a revoked access key open again.
+    RestoreKey,
+    /// Let a viewers' grant open nothing any more.
+    RevokeGrant,
 }
 
 /// One act, done or refused: a line of the audit log.
@@ -45,9 +51,12 @@ pub enum Action {
 pub struct Entry {
     /// When it happened.
     pub at: MediaTime,
-    /// Who did it: `operator` or `viewer` (a token), `local` (no token is asked for), `wowza` or `wowza:<user>`, `schedule`
+    /// Who did it: `operator` or `viewer` (a token), `operator:<name>` or `viewer:<name>` (a person), `local` (no token is asked for), `wowza` or `wowza:<user>`, `schedule`
     /// (the calendar), `expiry` (the clock), `configuration` (its file has changed, or a signal came).
     pub who: String,
+    /// What the person's provider calls them; names may change, this does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// The address that the request came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -78,6 +87,7 @@ impl Entry {
         Self {
             at,
             who: who.into(),
+            subject: None,
             from: None,
             what,
             channel: None,
@@ -86,6 +96,12 @@ impl Entry {
             detail: None,
             refused: None,
         }
+    }
+
+    /// Sets `subject`; long ones are cut.
+    #[must_use]
+    pub fn subject(self, subject: Option<String>) -> Self {
+        Self { subject: subject.map(|it| shortened(&it)), ..self }
     }
 
     /// Sets `from`, the address that the request came from.

@@ -130,12 +130,31 @@ pub fn household(peer: IpAddr) -> IpAddr {
     }
 }
 
+/// What is kept of a viewer's address: of IPv4 the first 24 bits, of IPv6 the first 48, so that nobody can be told from it.
+pub fn shortened(viewer: IpAddr) -> IpAddr {
+    match viewer.to_canonical() {
+        IpAddr::V4(address) => core::net::Ipv4Addr::from_bits(address.to_bits() & !0xff).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 80 << 80).into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn address(text: &str) -> IpAddr {
         text.parse().expect("an address")
+    }
+
+    #[test]
+    fn nobody_is_told_by_what_is_kept() {
+        for (viewer, kept) in [
+            ("192.0.2.77", "192.0.2.0"),
+            ("2001:db8:1:2::3", "2001:db8:1::"),
+            ("::ffff:192.0.2.77", "192.0.2.0"),
+        ] {
+            assert_eq!(shortened(address(viewer)), address(kept));
+        }
     }
 
     #[test]

@@ -247,23 +247,23 @@ async fn rows_are_as_many_as_are_needed_and_go_on_by_turns() {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum VisitStep {
     Air(usize),
     Read(usize),
     Leave,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<VisitStep>> {
     let step = prop_oneof![
-        4 => (1..4000_usize).prop_map(Step::Air),
-        3 => (1..9000_usize).prop_map(Step::Read),
-        1 => Just(Step::Leave),
+        4 => (1..4000_usize).prop_map(VisitStep::Air),
+        3 => (1..9000_usize).prop_map(VisitStep::Read),
+        1 => Just(VisitStep::Leave),
     ];
     prop::collection::vec(step, 1..120)
 }
 
 /// One player lives through `steps`, and then reads to the end.
-async fn live_through(steps: &[Step]) -> (Vec<u8>, Vec<u8>) {
+async fn live_through(steps: &[VisitStep]) -> (Vec<u8>, Vec<u8>) {
     let mut channel = Channel::new();
     let (mut viewer, mut peer) = channel.player().await;
     viewer.catch_up(&channel.tracks).await;
@@ -276,17 +276,17 @@ async fn live_through(steps: &[Step]) -> (Vec<u8>, Vec<u8>) {
             rest().await;
             match rest_of_steps.next() {
                 None => over = true,
-                Some(Step::Air(size)) => {
+                Some(VisitStep::Air(size)) => {
                     channel.air(*size);
                     continue;
                 }
-                Some(Step::Read(most)) => {
+                Some(VisitStep::Read(most)) => {
                     take(&peer, *most, &mut read);
                     if matches!(&*place.player.state(), ServedBy::Group(..)) {
                         continue;
                     }
                 }
-                Some(Step::Leave) => {}
+                Some(VisitStep::Leave) => {}
             }
             break;
         }

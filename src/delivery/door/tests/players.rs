@@ -18,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::delivery::{
     AccessAction, AccessDenied, AccessRequest, Air, AirTiming, Delivery, Door, PublishedChannel,
-    PublishedStream, Publishing, Registry, RtmpPort, RtspPort, air,
+    PublishedStream, Publishing, Registry, Resolved, RtmpPort, RtspPort, air,
 };
 use crate::store::{PublishedRung, WindowWriter, published_window};
+use amphi_access::{AccessControl, Admission, Credentials, Revocations, Subject, Visit};
 use amphi_http::{Limits, Places, SlowPath, serve_fast_path};
 use amphi_media::clock::{Clock, SystemClock};
 use amphi_media::{
@@ -37,17 +38,62 @@ const HANDSHAKE: usize = 1 + 1536 + 1536;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Remembers what it was asked about.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Recorder {
     heard: Mutex<Vec<String>>,
     is_closed: AtomicBool,
+    /// Rules, if there are any.
+    control: Mutex<Option<AccessControl>>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Recorder")
+    }
 }
 
 impl Door for Recorder {
-    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
-        let AccessAction::Play(what) = caller.wish else { return Err(AccessDenied("nobody publishes here")) };
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<Admission, AccessDenied> {
+        let AccessAction::Play(what) = caller.wish else {
+            return Err(AccessDenied::Told("nobody publishes here"));
+        };
         self.heard.lock().expect("one at a time").push(format!("{what:?}"));
-        if self.is_closed.load(Ordering::Relaxed) { Err(AccessDenied("not for you")) } else { Ok(()) }
+        if let Some(control) = &*self.control.lock().expect("one at a time") {
+            let Some(subject) = what.subject() else { return Ok(Admission::Open) };
+            let visit = visit(caller, &subject);
+            let revoked = Revocations::default();
+            let admitted = match what {
+                Resolved::Index(_) => control.admit_to_all(&visit, &revoked),
+                _ => control.admit(&visit, &revoked),
+            };
+            return admitted.map_err(AccessDenied::Play);
+        }
+        if self.is_closed.load(Ordering::Relaxed) {
+            Err(AccessDenied::Told("not for you"))
+        } else {
+            Ok(Admission::Open)
+        }
+    }
+}
+
+fn visit<'a>(caller: &AccessRequest<'a>, subject: &'a str) -> Visit<'a> {
+    let shown = Credentials {
+        scheme: "http",
+        authority: "",
+        path: caller.path,
+        query: caller.query,
+        authorization: None,
+        cookie: None,
+        address: [127, 0, 0, 1].into(),
+    };
+    Visit {
+        subject: Subject(subject),
+        scope: caller.scope,
+        shown,
+        grant: caller.grant,
+        step: caller.step,
+        lecture_ended: None,
+        now: jiff::Timestamp::from_second(1_795_000_000).expect("a time"),
     }
 }
 
@@ -129,6 +175,11 @@ impl Server {
     /// Lets in everybody, or nobody.
     pub(super) fn close(&self, is_closed: bool) {
         self.door.is_closed.store(is_closed, Ordering::Relaxed);
+    }
+
+    /// Lets in by these rules from now on.
+    pub(super) fn rule(&self, control: AccessControl) {
+        *self.door.control.lock().expect("nobody else") = Some(control);
     }
 
     /// Takes what the door heard.
@@ -256,7 +307,7 @@ async fn asked(stream: &mut TcpStream, request: &str) -> (u16, String) {
                 let (name, value) = line.split_once(": ")?;
                 name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().ok())?
             });
-            if body.len() >= length.unwrap_or(0) {
+            if request.starts_with("HEAD") || body.len() >= length.unwrap_or(0) {
                 let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
                 return (status.unwrap_or(0), body.to_owned());
             }

@@ -30,7 +30,8 @@ async function load() {
 }
 
 const who = (entry) => {
-  const [kind, user] = entry.who.split(":");
+  const [kind, ...rest] = entry.who.split(":");
+  const user = rest.join(":");
   const name = has(`who_${kind}`) ? t(`who_${kind}`) : kind;
   return [name, user, entry.from].filter(Boolean).join(" · ");
 };
@@ -48,6 +49,7 @@ function drawEntry(tr, entry) {
   attribute(time, "datetime", entry.at);
   text(time, moment(entry.at));
   text(tr.querySelector(".of-who"), who(entry));
+  attribute(tr.querySelector(".of-who"), "title", entry.subject);
   text(tr.querySelector(".of-what"), has(`act_${entry.what}`) ? t(`act_${entry.what}`) : entry.what);
   text(tr.querySelector(".of-channel"), entry.channel ?? "");
   text(tr.querySelector(".of-source"), entry.source ?? "");

@@ -115,12 +115,35 @@ async function session() {
   if (!state.info.needs_token) return true;
   const response = await fetch("api/v1/session");
   if (response.ok) {
-    state.role = (await response.json()).role;
-    show(document.getElementById("logout"), true);
+    const { role, proof, name } = await response.json();
+    state.role = role;
+    // Whoever a proxy has signed in signs out there.
+    show(document.getElementById("logout"), proof !== "proxy");
+    text(document.getElementById("person"), name ?? "");
+    show(document.getElementById("person"), Boolean(name));
     return true;
   }
-  document.getElementById("login").showModal();
+  offerLogin();
+  // Known, and without rights: the server says whom to ask.
+  if (response.status === 403) text(document.getElementById("login-fault"), (await response.json()).detail);
   return false;
+}
+
+// The sign-in form, with the ways that there are.
+function offerLogin() {
+  const { signs_in: person, takes_token: token, sign_in_label: label } = state.info;
+  show(document.getElementById("by-person"), person);
+  show(document.getElementById("by-token"), token);
+  const hint = document.getElementById("login-hint");
+  hint.dataset.t = person ? "login_or" : "login_hint";
+  text(hint, t(hint.dataset.t));
+  document.getElementById("token").required = token;
+  const button = document.getElementById("sign-in");
+  if (label) {
+    delete button.dataset.t;
+    text(button, label);
+  }
+  document.getElementById("login").showModal();
 }
 
 async function begin() {
@@ -151,8 +174,10 @@ document.getElementById("login-form").addEventListener("submit", async (event) =
   begin();
 });
 document.getElementById("logout").addEventListener("click", async () => {
-  await fetch("api/v1/session", { method: "DELETE" });
-  location.reload();
+  const response = await fetch("api/v1/session", { method: "DELETE" });
+  // The provider's session ends at its own page.
+  if (response.status === 200) location.assign((await response.json()).continue);
+  else location.reload();
 });
 document.getElementById("language").addEventListener("change", (event) => {
   words.choose(event.target.value);

@@ -8,7 +8,9 @@ const above = new URL("..", import.meta.url).pathname;
 const parts = location.pathname.slice(above.length).split("/").slice(1).filter(Boolean).map(decodeURIComponent);
 const [app, ...rest] = parts;
 const recorded = rest.length > 0;
-const base = `${above}${encodeURIComponent(app)}${recorded ? "/" + stream(rest) : ""}`;
+// By what right this page was opened; it stands in the path of all that is fetched.
+const { grant } = document.body.dataset;
+const base = `${above}${encodeURIComponent(app)}${grant ? "/" + grant : ""}${recorded ? "/" + stream(rest) : ""}`;
 const url = `${base}/playlist.m3u8`;
 const element = (id) => document.getElementById(id);
 const video = element("video");
@@ -110,9 +112,10 @@ function draw() {
   root.dataset.state = player.trouble || lost ? "trouble" : paused ? "paused" : "playing";
 }
 
-// Why a recording will not play, however often it is asked for: it is not there, or nothing in it can be played.
+// Why nothing will play, however often it is asked for: the right to it has ended, a recording is not there, or nothing in it
+// can be played.
 function lostFor() {
-  return recorded ? { 404: "gone", 415: "unplayable" }[last?.status] : undefined;
+  return { 401: "denied", 403: "denied", 410: "denied", ...(recorded ? { 404: "gone", 415: "unplayable" } : {}) }[last?.status];
 }
 
 function drawTime() {

@@ -5,14 +5,14 @@ const words = {
     play: "Play", pause: "Pause", mute: "Mute", unmute: "Sound on", volume: "Volume", seek: "Position", full: "Full screen", window: "Leave full screen",
     live: "Live", to_live: "Back to live", audio_only: "Audio only", sound_plays: "Audio only: the sound plays, the picture is off", quality: "Quality", auto: "Auto", auto_now: "Auto ({now})",
     subtitles: "Subtitles", no_subtitles: "No subtitles", chapters: "Chapters", controls: "Player controls", trouble: "The stream does not answer. Trying again …",
-    of_time: "{now} of {all}", course: "Course", unit: "Unit", gone: "This recording is not available.", unplayable: "This recording cannot be played.",
+    of_time: "{now} of {all}", course: "Course", unit: "Unit", denied: "Your access has ended. Open this from its course again.", gone: "This recording is not available.", unplayable: "This recording cannot be played.",
   },
   fr: {
     language: "Langue", live_channels: "Chaînes en direct", none: "Il n’y a aucune chaîne.", watch: "Regarder", on_now: "En ce moment : {title}, jusqu’à {time}", next: "Ensuite : {title}, {time}", waiting: "Pas de cours en ce moment", on_air: "À l’antenne", coming: "Bientôt : {title}, jusqu’à {time}",
     play: "Lire", pause: "Pause", mute: "Couper le son", unmute: "Remettre le son", volume: "Volume", seek: "Position", full: "Plein écran", window: "Quitter le plein écran",
     live: "Direct", to_live: "Revenir au direct", audio_only: "Son seul", sound_plays: "Son seul : le son passe, l’image est coupée", quality: "Qualité", auto: "Auto", auto_now: "Auto ({now})",
     subtitles: "Sous-titres", no_subtitles: "Sans sous-titres", chapters: "Chapitres", controls: "Commandes du lecteur", trouble: "Le flux ne répond pas. Nouvelle tentative…",
-    of_time: "{now} sur {all}", course: "Cours", unit: "Unité", gone: "Cet enregistrement est introuvable.", unplayable: "Cet enregistrement est illisible.",
+    of_time: "{now} sur {all}", course: "Cours", unit: "Unité", denied: "Votre accès a expiré. Rouvrez cette page depuis le cours.", gone: "Cet enregistrement est introuvable.", unplayable: "Cet enregistrement est illisible.",
   },
 };
 export const languages = { en: "English", fr: "Français" };

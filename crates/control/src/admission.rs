@@ -1,0 +1,201 @@
+//! What is kept about who may watch: the secret of grants, and what people have revoked.
+//!
+//! Contract: [`AdmissionBook::open`] at start; [`AdmissionBook::current`] is what holds now, in a `watch`. Every change is saved before
+//! it is told; one that cannot be saved holds all the same, and [`AdmissionBook::unsaved`] says so until it can be.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use amphi_access::Revocations;
+use amphi_media::meter::Note;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+use crate::state_file::StateFile;
+
+/// Bytes of a secret that is made here.
+const SECRET_BYTES: usize = 32;
+
+/// As it stands in `access.json`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Saved {
+    /// In base64.
+    grant_secret: String,
+    revoked_keys: Vec<String>,
+    /// When each would end by itself.
+    revoked_grants: BTreeMap<String, Timestamp>,
+}
+
+/// The secret of grants and the revocations. Clones share everything.
+#[derive(Clone)]
+pub struct AdmissionBook {
+    secret: Arc<[u8]>,
+    current: Arc<watch::Sender<Arc<Revocations>>>,
+    file: Arc<Mutex<StateFile>>,
+    unsaved: Arc<Note>,
+}
+
+impl std::fmt::Debug for AdmissionBook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AdmissionBook").field("revoked", &self.current.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl AdmissionBook {
+    /// Reads what was kept in `directory`. The secret is `configured`, else the one that was made at the first start. Blocks.
+    /// Fails if there is no randomness.
+    pub fn open(directory: &Path, configured: &str) -> io::Result<Self> {
+        let file = StateFile::new(directory, "access.json");
+        let mut saved = match file.load() {
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                let aside = file.set_aside();
+                error!(%error, aside, "what was kept about access is damaged: nothing is revoked, viewers' grants end");
+                Saved::default()
+            }),
+            Ok(None) => Saved::default(),
+            Err(error) => {
+                error!(path = %file.path().display(), %error, "what was kept about access cannot be read: nothing is revoked");
+                Saved::default()
+            }
+        };
+        let known = decoded(&saved.grant_secret).filter(|secret| secret.len() == SECRET_BYTES);
+        let secret: Arc<[u8]> = match known {
+            _ if !configured.is_empty() => configured.as_bytes().into(),
+            Some(secret) => secret.into(),
+            None => {
+                let mut secret = [0; SECRET_BYTES];
+                getrandom::fill(&mut secret).map_err(io::Error::other)?;
+                saved.grant_secret = encoded(&secret);
+                secret.as_slice().into()
+            }
+        };
+        let revoked = Revocations {
+            keys: saved.revoked_keys.iter().cloned().collect(),
+            grants: saved.revoked_grants.clone(),
+        };
+        let book = Self {
+            secret,
+            current: Arc::new(watch::Sender::new(Arc::new(revoked))),
+            file: Arc::new(Mutex::new(file)),
+            unsaved: Arc::default(),
+        };
+        book.save();
+        Ok(book)
+    }
+
+    /// What grants are signed with.
+    pub fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+
+    /// What is revoked, and each change of it.
+    pub fn current(&self) -> watch::Receiver<Arc<Revocations>> {
+        self.current.subscribe()
+    }
+
+    /// Why the last change could not be saved, as long as it could not.
+    pub fn unsaved(&self) -> Arc<Note> {
+        Arc::clone(&self.unsaved)
+    }
+
+    /// Lets a key open nothing any more, or again. `false` if that is so already. Blocks.
+    pub fn revoke_key(&self, name: &str, revoked: bool) -> bool {
+        self.change(|now| if revoked { now.keys.insert(name.to_owned()) } else { now.keys.remove(name) })
+    }
+
+    /// Lets a grant open nothing any more; `ends` is when it would do so by itself. Blocks.
+    pub fn revoke_grant(&self, grant: &str, ends: Timestamp, now: Timestamp) -> bool {
+        self.change(|revoked| {
+            let is_new = !revoked.grants.contains_key(grant);
+            revoked.revoke(grant, ends, now);
+            is_new
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Revocations) -> bool) -> bool {
+        let mut is_changed = false;
+        self.current.send_if_modified(|current| {
+            is_changed = change(Arc::make_mut(current));
+            is_changed
+        });
+        if is_changed {
+            self.save();
+        }
+        is_changed
+    }
+
+    /// Saves what holds now; tells of it if that fails.
+    fn save(&self) {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let revoked = Arc::clone(&self.current.borrow());
+        let saved = Saved {
+            grant_secret: encoded(&self.secret),
+            revoked_keys: revoked.keys.iter().cloned().collect(),
+            revoked_grants: revoked.grants.clone(),
+        };
+        let saved = serde_json::to_vec_pretty(&saved).map_err(io::Error::other);
+        match saved.and_then(|bytes| file.save(&bytes)) {
+            Ok(()) => self.unsaved.clear(),
+            Err(error) => {
+                warn!(path = %file.path().display(), %error, "what is revoked cannot be saved; it holds until the next start");
+                self.unsaved.set(&format!("{}: {error}", file.path().display()));
+            }
+        }
+    }
+}
+
+fn encoded(secret: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(secret)
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    #[test]
+    fn what_is_revoked_stays_so_over_a_restart() {
+        let home = tempfile::tempdir().expect("a directory");
+        let book = AdmissionBook::open(home.path(), "").expect("random numbers");
+        assert!(book.revoke_key("moodle", true));
+        assert!(!book.revoke_key("moodle", true));
+        assert!(book.revoke_grant("~a", at(200), at(100)));
+        let again = AdmissionBook::open(home.path(), "").expect("random numbers");
+        assert_eq!(again.secret(), book.secret());
+        assert_eq!(*again.current().borrow(), *book.current().borrow());
+        assert!(again.revoke_key("moodle", false));
+        assert!(again.current().borrow().keys.is_empty());
+    }
+
+    #[test]
+    fn a_secret_of_the_configuration_goes_before() {
+        let home = tempfile::tempdir().expect("a directory");
+        assert_eq!(AdmissionBook::open(home.path(), "theirs").expect("it").secret(), b"theirs");
+        let mine = AdmissionBook::open(home.path(), "").expect("random numbers");
+        assert_ne!(mine.secret(), b"theirs");
+        assert_eq!(mine.secret().len(), SECRET_BYTES);
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside() {
+        let home = tempfile::tempdir().expect("a directory");
+        std::fs::write(home.path().join("access.json"), "{").expect("written");
+        let book = AdmissionBook::open(home.path(), "").expect("random numbers");
+        assert_eq!(**book.current().borrow(), Revocations::default());
+        assert!(home.path().join("access.json.corrupt").exists());
+    }
+}
