@@ -340,8 +340,8 @@ class Halls:
         self.demo.end()
 
 
-def live_server(home, halls, channels=1, binary=None):
-    """`amphi run` with so many live channels of three rungs, `Live_0` and so on, and a recording."""
+def live_server(home, halls, channels=1, binary=None, more=""):
+    """`amphi run` with so many live channels of three rungs, `Live_0` and so on, and a recording; `more` of the configuration."""
     recordings = home / "nas"
     recordings.mkdir(exist_ok=True)
     shutil.copy(ROOT / "fixtures/hall_a.mp4", recordings)
@@ -350,7 +350,7 @@ def live_server(home, halls, channels=1, binary=None):
         text += (f'[[source]]\nname = "hall{number}"\nurl = "{halls.urls[number % len(halls.urls)]}"\ntransport = "tcp"\n'
                  f'[[channel]]\nname = "Live_{number}"\nstreams = ["live"]\nladder = "lecture"\n'
                  f'waiting = "{ROOT}/fixtures/waiting.mp4"\nsource = "hall{number}"\n')
-    amphi = configured(home, text, f"live{channels}", "connections = 100000\nconnections_per_address = 15000\n", binary)
+    amphi = configured(home, text + more, f"live{channels}", "connections = 100000\nconnections_per_address = 15000\n", binary)
     metrics = f"http://{amphi.address('admin')}/metrics"
     for number in range(channels):
         until = time.time() + 60

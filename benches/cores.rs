@@ -1,11 +1,16 @@
-//! What the cores cost: assembling cells, splicing, boxes, playlists, RTMP messages, the index of a recording, SMIL.
+//! What the cores cost: assembling cells, splicing, boxes, playlists, grants, RTMP messages, the index of a recording, SMIL.
 
 #![expect(clippy::expect_used, reason = "a bench stops at the first fault")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amphi::access::{
+    AccessControl, Credentials, GrantGroup, Grants, PathRule, Pattern, Revocations, Rules, Subject, Visit,
+    VisitStep, WayIn,
+};
 use amphi::channel::{Splicer, SplicerOptions};
 use amphi::container::fmp4::{init_section, segment};
 use amphi::container::isobmff::file_header;
@@ -127,6 +132,49 @@ fn requests(criterion: &mut Criterion) {
     });
 }
 
+/// What a request behind a grant costs more than one that needs none.
+fn grants(criterion: &mut Criterion) {
+    let now = jiff::Timestamp::from_second(1_795_000_000).expect("a time");
+    let grants = || Grants::new(b"Rie7eephahc5Eiqu8Aeph1oo", 300);
+    let grant = grants().mint("Live_PAES", GrantGroup::of("key:moodle"), now);
+    let rule =
+        |path, way| PathRule { pattern: Pattern::new(path), ways: vec![WayIn::parse(way).expect("a way")] };
+    let control = AccessControl {
+        rules: Rules(vec![rule("vod/engage-player/*", "key:moodle"), rule("Live_*", "key:moodle")]),
+        networks: BTreeMap::new(),
+        keys: BTreeMap::new(),
+        grants: grants(),
+        goes_on: jiff::SignedDuration::from_hours(12),
+    };
+    let shown = Credentials {
+        scheme: "http",
+        authority: "live.example.org",
+        path: "/Live_PAES/live/media_720p_897500000.m4s",
+        query: "",
+        authorization: None,
+        cookie: None,
+        address: [192, 0, 2, 7].into(),
+    };
+    let visit = |grant| Visit {
+        subject: Subject("Live_PAES"),
+        scope: "Live_PAES",
+        shown,
+        grant,
+        step: VisitStep::Onward,
+        lecture_ended: None,
+        now,
+    };
+    let (revoked, grants) = (Revocations::default(), grants());
+    let mut group = criterion.benchmark_group("access");
+    group.bench_function("check_a_grant", |bencher| {
+        bencher.iter(|| grants.check("Live_PAES", black_box(&grant)).expect("it is right"))
+    });
+    group.bench_function("admit_by_a_grant", |bencher| {
+        bencher.iter(|| control.admit(black_box(&visit(Some(&grant))), &revoked).expect("it is right"))
+    });
+    group.finish();
+}
+
 fn messages(criterion: &mut Criterion) {
     let rung = tracks("720p", Some(0));
     let coded = CodedCell { k: CellIndex(K), video: vec![picture()], audio: sound() };
@@ -168,5 +216,5 @@ fn recordings(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, cells, boxes, playlists, requests, messages, recordings);
+criterion_group!(benches, cells, boxes, playlists, requests, grants, messages, recordings);
 criterion_main!(benches);

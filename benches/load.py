@@ -7,6 +7,7 @@ The servers, measured in turns, with `amphi loadtest` as the players:
 
   amphi         `amphi run` with one live channel of three rungs, which is transcoded meanwhile; its source is a simulated
                 SMP 351
+  amphi-granted another channel of it, which needs a right: players carry a grant in their paths; not by default
   nginx         the same segments as files in memory (/dev/shm), copied there as they come
   nginx-rtmp    HLS of the same pictures and sound, pushed to it over RTMP; its files are in memory, too
   nginx-pinned  as nginx, with a worker bound to each core (`worker_cpu_affinity`); not by default
@@ -26,6 +27,18 @@ from pathlib import Path
 
 from common import (OPEN_FILES, OURS, Bench, Halls, Nginx, Players, faults, get, idle_cpu, is_delivering, listed, live_server,
                     rss_mb, steady, tell, thread_cpu, tree, turns)
+
+
+GRANTED = OURS + "-granted"
+# Players come from loopback, so that is what opens the channel; what they fetch then is behind a grant.
+RULE = """
+[[access.network]]
+name = "here"
+cidr = ["127.0.0.0/8"]
+[[access.rule]]
+path = "Live_1"
+allow = ["network:here"]
+"""
 
 
 class Mirror(threading.Thread):
@@ -124,7 +137,8 @@ def main():
         home, memory = Path(home), Path(memory)
         os.chmod(memory, 0o755)
         halls = Halls()
-        amphi = live_server(home, halls)
+        granted = GRANTED in options.servers.split(",")
+        amphi = live_server(home, halls, 2, more=RULE) if granted else live_server(home, halls)
         base = f"http://{amphi.http}/Live_0"
         (memory / "static").mkdir()
         (memory / "rtmp").mkdir()
@@ -135,6 +149,8 @@ def main():
         wanted, servers, ends = options.servers.split(","), {}, [amphi.end]
         if OURS in wanted:
             servers[OURS] = (f"{base}/live_720p/playlist.m3u8", amphi.pid)
+        if granted:
+            servers[GRANTED] = (f"http://{amphi.http}/Live_1/live_720p/playlist.m3u8", amphi.pid)
         for name in ("nginx", "nginx-pinned"):
             if name in wanted:
                 nginx = Nginx(home, memory, pinned=name != "nginx", name=name)
