@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::browser::Viewing;
 use crate::http;
 use crate::material::fixture;
 use crate::server::{Server, eventually};
@@ -403,4 +404,30 @@ fn who_plays_over_rtmp_and_rtsp_is_ended_when_the_key_is_revoked() {
     eventually("both are ended", || {
         players.iter_mut().all(|it| it.try_wait().is_ok_and(|end| end.is_some()))
     });
+}
+
+/// Players go on when their grant has ended: for longer than two periods, or so many minutes with `AMPHI_ACCESS_MINUTES`.
+#[test]
+#[ignore = "needs Chromium: tests/run"]
+fn browser_players_go_on_when_their_grant_has_ended() {
+    let minutes: Option<u32> = std::env::var("AMPHI_ACCESS_MINUTES").ok().and_then(|text| text.parse().ok());
+    let (seconds, hls, dash, period): (_, &[&str], &[&str], _) = match minutes {
+        Some(minutes) => (60 * minutes, &["hls.js", "flowplayer", "native"], &["dash.js", "shaka"], ""),
+        None => (66, &["flowplayer"], &["dash.js"], "[access]\ngrant_s = 30\n"),
+    };
+    let (server, _nas) = served_with(period);
+    eventually("the first cells are there", || {
+        let query = token("Live_A", now() + 600);
+        let list = http::get(server.http, &format!("/Live_A/live/chunklist.m3u8?{query}"));
+        lines(list.text()).count() >= 5
+    });
+    let url =
+        |file: &str| format!("http://{}/Live_A/live/{file}?{}", server.http, token("Live_A", now() + 20));
+    let viewings = [("playlist.m3u8", hls), ("manifest.mpd", dash)]
+        .map(|(file, players)| Viewing::start(&url(file), seconds, players));
+    for viewing in viewings {
+        for (player, seen) in &viewing.end() {
+            seen.is_smooth(player);
+        }
+    }
 }
