@@ -139,6 +139,7 @@ function offerLogin() {
   text(hint, t(hint.dataset.t));
   document.getElementById("token").required = token;
   const button = document.getElementById("sign-in");
+  button.href = "sign-in";
   if (label) {
     delete button.dataset.t;
     text(button, label);
