@@ -22,4 +22,18 @@ function plain(r) {
   return mac.digest("hex").slice(0, 24) === tag ? `/${app}${path}` : "";
 }
 
-export default { plain };
+// What an answer depends on; a key in the query makes no other answer.
+const KNOWN = /^(wowza)?play(start|duration)=[0-9.]+$|^(t|width)=[0-9.]+$/i;
+
+// The known parameters of the query, with the question mark; else nothing.
+function query(r) {
+  const known = (r.variables.args || "").split("&").filter((pair) => KNOWN.test(pair)).sort();
+  return known.length ? "?" + known.join("&") : "";
+}
+
+// The path as it came, with the known parameters: for the origin, which checks the grant, too.
+function onward(r) {
+  return r.variables.request_uri.split("?")[0] + query(r);
+}
+
+export default { plain, query, onward };

@@ -18,11 +18,16 @@ sub vcl_recv {
         return (pass);
     }
     unset req.http.X-Amphi-Plain;
+    # Viewers may have written it.
+    unset req.http.Forwarded;
     if (req.url ~ "^/[^/?]+/~") {
         if (req.url !~ "^/[^/?]+/~[0-9]{10}-[0-9a-f]{4}-[0-9a-f]{24}/") {
             return (synth(403));
         }
-        set req.url = regsub(req.url, "\?.*$", "");
+        # What an answer depends on is kept of the query; a key makes no other answer.
+        if (req.url !~ "\?((?i)(wowza)?play(start|duration)=[0-9.]+&?|(t|width)=[0-9.]+&?)+$") {
+            set req.url = regsub(req.url, "\?.*$", "");
+        }
         set req.http.X-Amphi-App = regsub(req.url, "^/([^/]+)/.*$", "\1");
         set req.http.X-Amphi-Until = regsub(req.url, "^/[^/]+/~([0-9]{10}).*$", "\1");
         set req.http.X-Amphi-Claim = regsub(req.url, "^/[^/]+/~([0-9]{10}-[0-9a-f]{4}).*$", "\1");
@@ -30,15 +35,20 @@ sub vcl_recv {
         set req.http.X-Amphi-Scope = req.http.X-Amphi-App;
         # The mounts ([[vod]]): the scope is the recording.
         if (req.http.X-Amphi-App ~ "^(vod)$") {
-            set req.http.X-Amphi-Scope = req.http.X-Amphi-App + regsub(req.url, "^/[^/]+/~[^/]+(/.*)/[^/]*$", "\1");
+            set req.http.X-Amphi-Scope = req.http.X-Amphi-App + regsub(regsub(req.url, "\?.*$", ""), "^/[^/]+/~[^/]+(/.*)/[^/]*$", "\1");
         }
         # access.grant_secret of Amphi; only Varnish's owner should be able to read this file.
         set req.http.X-Amphi-Right = regsub(
             digest.hmac_sha256("change-me", req.http.X-Amphi-Scope + {"
 "} + req.http.X-Amphi-Claim),
             "^0x([0-9a-f]{24}).*$", "\1");
-        # access.goes_on_s.
-        if (req.http.X-Amphi-Right != req.http.X-Amphi-Tag || std.time(req.http.X-Amphi-Until, now - 10d) + 43200s < now) {
+        # For how long a grant is taken here after its end. The origin also knows when a lecture ends; this cache does not, so a
+        # value below access.goes_on_s, but above the longest lecture, is good.
+        if (req.http.X-Amphi-Right != req.http.X-Amphi-Tag || std.time(req.http.X-Amphi-Until, now - 10d) + 21600s < now) {
+            return (synth(403));
+        }
+        # Groups that are revoked (GET /api/v1/access shows them), with | between them.
+        if (req.http.X-Amphi-Claim ~ "-(none)$") {
             return (synth(403));
         }
         set req.http.X-Amphi-Plain = regsub(req.url, "^(/[^/]+)/~[^/]+/", "\1/");
@@ -69,7 +79,7 @@ sub vcl_hash {
 sub vcl_backend_response {
     # Never serve an old playlist in place of a new one: players would think that the stream has stopped.
     set beresp.grace = 0s;
-    if (beresp.status != 200 || beresp.http.Cache-Control ~ "no-store|private") {
+    if (beresp.status != 200 || beresp.http.Cache-Control ~ "no-store|no-cache|private") {
         set beresp.uncacheable = true;
         # Requests that wait for the same are let through at once, not one after the other.
         set beresp.ttl = 0s;

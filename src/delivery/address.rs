@@ -129,6 +129,13 @@ impl Address<'_> {
         }
     }
 
+    /// The path of what it names beneath the root, in one spelling, behind that grant.
+    pub fn path_behind(&self, grant: Option<&str>) -> String {
+        let parts =
+            [Some(&*self.app), grant, self.stream_path().as_deref()].map(|part| part.map(str::to_owned));
+        parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+    }
+
     /// The stream as it stands in a path behind the grant, in one spelling; `None` for the channel or the mount itself. What is
     /// not unreserved is escaped (RFC 3986 §2.3).
     pub fn stream_path(&self) -> Option<String> {
@@ -195,6 +202,15 @@ fn grant<'a>(parts: &mut Split<'a, char>) -> Option<Cow<'a, str>> {
         parts.next();
         next
     })
+}
+
+/// A path for the log: as it came, without a grant.
+pub fn without_grant(path: &str) -> Cow<'_, str> {
+    let is_grant = |part: &&str| decode(part).is_ok_and(|part| part.starts_with(GRANT_SIGN));
+    let Some(grant) = path.trim_start_matches('/').split('/').nth(1).filter(is_grant) else {
+        return path.into();
+    };
+    path.replacen(&format!("/{grant}"), "", 1).into()
 }
 
 /// Decodes `%XX` (RFC 3986 §2.1).

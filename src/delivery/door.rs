@@ -120,13 +120,13 @@ pub enum AccessAction<'a> {
 
 /// The fields of a request's header.
 pub trait RequestFields: Sync {
-    /// The values of the fields of this name that are text, in their order.
+    /// The values of the fields of this name, in their order; empty where one is no text.
     fn values<'a>(&'a self, name: &str) -> Vec<&'a str>;
 }
 
 impl RequestFields for HeaderMap {
     fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
-        self.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
+        self.get_all(name).iter().map(|value| str::from_utf8(value.as_bytes()).unwrap_or_default()).collect()
     }
 }
 

@@ -17,6 +17,7 @@ mod fault;
 mod page_cache;
 mod pages;
 pub mod portal;
+mod query;
 mod recorded;
 pub mod route;
 mod service;

@@ -140,20 +140,21 @@ fn only<'a>(caller: &AccessRequest<'a>, name: &str) -> Option<&'a str> {
     }
 }
 
-/// The viewer's address, by what trusted proxies say.
+/// The viewer's address, by what trusted proxies say; the unspecified one if they do not.
 fn address(caller: &AccessRequest<'_>, proxies: &Network) -> IpAddr {
-    let peer = caller.peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip().to_canonical());
+    let unknown = IpAddr::from([0, 0, 0, 0]);
+    let peer = caller.peer.map_or(unknown, |peer| peer.ip().to_canonical());
     if proxies.is_empty() {
         return peer;
     }
     let (standard, usual) = (caller.fields.values("forwarded"), caller.fields.values("x-forwarded-for"));
-    viewer_address(peer, proxies, standard, usual)
+    viewer_address(peer, proxies, standard, usual).unwrap_or(unknown)
 }
 
 /// Starts the task that keeps everything up to date.
 pub(super) fn spawn(shared: &ServerContext, book: &AdmissionBook, stage: &mut Stage) -> ViewerGate {
     let config = shared.config.clone();
-    let first = Arc::new(AccessTable::new(&config.borrow(), book.secret()));
+    let first = Arc::new(AccessTable::new(&config.borrow(), book.secret(), None));
     let (tell_table, table) = watch::channel(first);
     let (tell_ends, ends) = watch::channel(Arc::default());
     let viewers = ViewerGate {
@@ -219,30 +220,66 @@ impl AccessKeeper {
         self.table.send_if_modified(|table| {
             let is_new = !table.is_of(&config);
             if is_new {
-                *table = Arc::new(AccessTable::new(&config, self.book.secret()));
+                *table = Arc::new(AccessTable::new(&config, self.book.secret(), Some(table)));
             }
             is_new
         })
     }
 
-    /// Notes which lectures have ended.
+    /// Notes which lectures have ended. The calendar may forget those that have.
     fn look(&self, now: MediaTime) {
         let plan = Arc::clone(&self.plan.borrow());
         self.ends.send_if_modified(|ends| {
-            let mut next = LectureEnds::clone(ends);
-            for event in &plan.events {
-                let end = event.may_last_until.or(event.connect_until).filter(|end| *end <= now);
-                if let (Some(channel), Some(end)) = (&event.channel, end) {
-                    let end = end.timestamp();
-                    let last = next.entry(channel.clone()).or_insert(end);
-                    *last = (*last).max(end);
-                }
-            }
+            let next = ended(ends, &plan, now);
             let is_new = **ends != next;
             if is_new {
                 *ends = Arc::new(next);
             }
             is_new
         });
+    }
+}
+
+/// When the last lecture of each channel ended: by the plan, or as it was known `before`. One that was prolonged after its end has
+/// not ended.
+fn ended(before: &LectureEnds, plan: &Plan, now: MediaTime) -> LectureEnds {
+    let mut ends = before.clone();
+    for event in &plan.events {
+        let Some((channel, from)) = event.channel.as_ref().zip(event.connect_from) else { continue };
+        let Some(end) = event.may_last_until.or(event.connect_until) else { continue };
+        if end <= now {
+            let last = ends.entry(channel.clone()).or_insert(end.timestamp());
+            *last = (*last).max(end.timestamp());
+        } else if from <= now && ends.get(channel).is_some_and(|end| *end > from.timestamp()) {
+            ends.remove(channel);
+        }
+    }
+    ends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amphi_control::agenda::PlannedEvent;
+
+    #[test]
+    fn a_lecture_that_is_prolonged_after_its_end_goes_on() {
+        let at = |minute: i64| MediaTime::from_millis(1_795_000_000_000 + minute * 60_000);
+        let event = |from, until| PlannedEvent {
+            channel: Some("L".into()),
+            connect_from: Some(at(from)),
+            connect_until: Some(at(until)),
+            ..PlannedEvent::default()
+        };
+        let plan = |events: Vec<PlannedEvent>| Plan { events, ..Plan::default() };
+        let end = |ends: &LectureEnds| ends.get("L").copied();
+        let none = LectureEnds::new();
+        let first = ended(&none, &plan(vec![event(0, 90)]), at(91));
+        assert_eq!(end(&first), Some(at(90).timestamp()));
+        assert_eq!(end(&ended(&none, &plan(vec![event(0, 90)]), at(89))), None);
+        assert_eq!(end(&ended(&first, &plan(vec![]), at(95))), Some(at(90).timestamp()), "it is remembered");
+        assert_eq!(end(&ended(&first, &plan(vec![event(0, 120)]), at(95))), None, "prolonged");
+        let next = ended(&first, &plan(vec![event(0, 90), event(100, 190)]), at(101));
+        assert_eq!(end(&next), Some(at(90).timestamp()), "the next one has begun");
     }
 }

@@ -39,6 +39,14 @@ pub(super) struct ServerContext {
     pub(super) tasks: Tasks,
 }
 
+/// Whether lists say a name: what is not open to everybody is in none, unless the configuration wants it.
+pub(super) fn listing(config: watch::Receiver<Arc<Config>>) -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
+    Arc::new(move |name| {
+        let access = &config.borrow().access;
+        access.list_all || access.is_open(name)
+    })
+}
+
 /// The senders of what the context's receivers watch, each for the part that owns it.
 pub(super) struct Tellers {
     pub(super) config: watch::Sender<Arc<Config>>,
@@ -58,7 +66,12 @@ impl ServerContext {
         let (tell_config, config_watch) = watch::channel(Arc::new(config.clone()));
         let (tell_plan, plan) = watch::channel(Arc::default());
         let (tell_inventory, inventory) = watch::channel(Arc::default());
-        let showing = Showing { matrix: matrix.watch(), plan: plan.clone(), clock: Arc::clone(&clocks.wall) };
+        let showing = Showing {
+            matrix: matrix.watch(),
+            plan: plan.clone(),
+            clock: Arc::clone(&clocks.wall),
+            is_listed: listing(config_watch.clone()),
+        };
         let viewers = PageSettings::new(&config.pages.title, &config.pages.embed_from).showing(showing);
         let shared = Self {
             grid: Grid::new(config.segment.duration_ms),

@@ -44,7 +44,8 @@ pub fn sign(options: &SignOptions, now: Timestamp) -> anyhow::Result<String> {
     let rule = rule.with_context(|| {
         format!("no rule of the configuration covers {subject:?}: everybody may watch it")
     })?;
-    let names = |way: &String| WayIn::parse(way).is_ok_and(|way| way.0.contains(&Need::Key(key.clone())));
+    let names =
+        |way: &String| WayIn::parse(way).is_ok_and(|way| way.needs().contains(&Need::Key(key.clone())));
     if !rule.allow.iter().any(names) {
         bail!("the rule for {:?}, which covers {subject:?}, does not name the key {key:?}", rule.path);
     }

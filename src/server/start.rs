@@ -81,8 +81,7 @@ impl Server {
         let (insight, watched) = observer::spawn(&shared, &cache, &mut stages.listening);
         thumbnails::spawn(&shared, cache, watched, &mut stages.listening);
         let (rehearsals, checks) = rehearser::spawn(&shared, &mut stages.listening);
-        let book = AdmissionBook::open(&config.server.state_dir, config.access.grant_secret.reveal())
-            .context("the secret of grants")?;
+        let book = AdmissionBook::open(&config.server.state_dir).context("the secret of grants")?;
         let viewers = access::spawn(&shared, &book, &mut stages.listening);
         let others =
             [("schedule", plan_unsaved), ("access", book.unsaved()), ("sessions", sessions.unsaved())];

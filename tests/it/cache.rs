@@ -200,6 +200,18 @@ fn rights_are_checked_in_front(start: fn(&Path, SocketAddr) -> (Cache, SocketAdd
         assert_eq!(get(&newest).status, 200);
     }
     assert!(answers(&server, "segment") - before <= 1, "one copy serves all");
+    // A live playlist for many at once: one or two are fetched for each half second.
+    let playlist = format!("{}/chunklist_180p.m3u8", newest.rsplit_once('/').expect("a file").0);
+    let asked = answers(&server, "media_playlist");
+    std::thread::scope(|scope| {
+        for _ in 0..40 {
+            scope.spawn(|| assert_eq!(http::get(address, &playlist).status, 200));
+        }
+    });
+    let asked = answers(&server, "media_playlist") - asked;
+    assert!(asked <= 6, "{asked} playlists of the origin for 40 viewers");
+    // Nobody says by himself that he is on the campus.
+    assert_eq!(http::get_with(address, entry, &[("Forwarded", "for=192.0.2.7")]).status, 401);
     // The same without the grant, with another one, and with a grant for something else.
     let (app, rest) = newest.split_once("/~").expect("a grant");
     let (grant, rest) = rest.split_once('/').expect("a path");
@@ -218,6 +230,20 @@ fn rights_are_checked_in_front(start: fn(&Path, SocketAddr) -> (Cache, SocketAdd
     let segment = access::joined(&chunklist, access::lines(media.text()).next().expect("a segment"));
     assert_eq!(get(&segment).status, 200);
     assert_eq!(get(&segment.replace("secret", "open")).status, 403);
+    // A part of it is another playlist than all of it.
+    let behind = chunklist.rsplit_once('/').expect("a file").0.to_owned();
+    let part = get(&format!("{behind}/playlist.m3u8?wowzaplaystart=1000&wowzaplayduration=1000"));
+    let whole = get(&format!("{behind}/playlist.m3u8?token=x"));
+    assert_eq!((part.status, whole.status), (200, 200));
+    assert_ne!(part.text(), whole.text());
+    // What one viewer gets by right is not kept for others.
+    let download = "/vod/mp4:secret/a.mp4/download";
+    let right = access::token("vod/secret/a.mp4", access::now() + 600);
+    let bearer = format!("Bearer {}", right.trim_start_matches("token="));
+    assert_eq!(http::get_with(address, download, &[("Authorization", &bearer)]).status, 200);
+    assert_eq!(get(download).status, 401);
+    assert_eq!(get(&format!("{download}?{right}")).status, 200);
+    assert_eq!(get(download).status, 401);
 }
 
 #[test]

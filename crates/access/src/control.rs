@@ -8,7 +8,7 @@ use super::credentials::Credentials;
 use super::grant::{Grant, GrantGroup, Grants};
 use super::network::Network;
 use super::refusal::Refusal;
-use super::rules::{Need, Passed, Rules};
+use super::rules::{Need, Passed, Rules, WayIn};
 use super::subject::Subject;
 
 /// After the end of a lecture its viewers go on for so long, to see what is still in their buffers.
@@ -114,9 +114,7 @@ impl AccessControl {
         match (self.rules.decide(visit.subject, meets), carried) {
             (Ok(Passed::Open), _) => Ok(Admission::Open),
             (Ok(Passed::By(_)), _) if visit.step == VisitStep::Onward => Ok(Admission::Shown),
-            (Ok(Passed::By(need)), _) => {
-                Ok(Admission::Granted(self.granted(visit, GrantGroup::of(&need.to_string()), revoked)))
-            }
+            (Ok(Passed::By(way)), _) => Ok(Admission::Granted(self.granted(visit, way.group(), revoked))),
             // What is wrong with the grant says more than that nothing else was shown.
             (Err(Refusal::Missing), Some(Err(why))) | (Err(why), _) => Err(why),
         }
@@ -125,12 +123,9 @@ impl AccessControl {
     /// Whether every caller may have what is beneath a mount, or this one shows enough for all of it: a list of it says names.
     pub fn admit_to_all(&self, visit: &Visit<'_>, revoked: &Revocations) -> Result<Admission, Refusal> {
         let own = self.admit(visit, revoked)?;
-        let app = visit.subject.app();
-        for rule in &self.rules.0 {
-            let inside = rule.pattern.as_str().strip_prefix(app).is_some_and(|rest| rest.starts_with('/'));
-            if inside {
-                rule.decide(|need| self.meets(need, visit, revoked))?;
-            }
+        let beneath = format!("{}/", visit.subject.app());
+        for rule in self.rules.0.iter().filter(|rule| rule.pattern.may_cover_beneath(&beneath)) {
+            rule.decide(|need| self.meets(need, visit, revoked))?;
         }
         Ok(own)
     }
@@ -151,8 +146,11 @@ impl AccessControl {
     /// Whether the grant in the path is good for this step.
     fn carried(&self, segment: &str, visit: &Visit<'_>, revoked: &Revocations) -> Result<(), Refusal> {
         let grant = self.grants.check(visit.scope, segment)?;
-        let is_of = |name: &String| GrantGroup::of(&Need::Key(name.clone()).to_string()) == grant.group;
-        if revoked.grants.contains_key(segment) || revoked.keys.iter().any(is_of) {
+        // The way must still be one, and none of its keys revoked.
+        let ways = self.rules.rule(visit.subject).map(|rule| rule.ways.as_slice()).unwrap_or_default();
+        let is_revoked = |need: &Need| matches!(need, Need::Key(name) if revoked.keys.contains(name));
+        let stands = |way: &WayIn| way.group() == grant.group && !way.needs().iter().any(is_revoked);
+        if revoked.grants.contains_key(segment) || !ways.iter().any(stands) {
             return Err(Refusal::Revoked);
         }
         if visit.now <= grant.until || self.goes_on(grant, visit) {

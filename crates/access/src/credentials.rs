@@ -19,7 +19,7 @@ pub struct Credentials<'a> {
     pub authorization: Option<&'a str>,
     /// The value of `Cookie`.
     pub cookie: Option<&'a str>,
-    /// The viewer's address; a trusted proxy may have told it.
+    /// The viewer's address; a trusted proxy may have told it. The unspecified one if nobody who is trusted did.
     pub address: IpAddr,
 }
 

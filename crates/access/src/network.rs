@@ -26,10 +26,11 @@ impl Network {
         blocks.into_iter().map(|text| one(text.trim())).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether the address is in it. An IPv4 address in IPv6's clothes (RFC 4291 §2.5.5.2) is the IPv4 address.
+    /// Whether the address is in it. An IPv4 address in IPv6's clothes (RFC 4291 §2.5.5.2) is the IPv4 address. The unspecified
+    /// address is nobody's, and in no network.
     pub fn has(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|block| block.contains(&address))
+        !address.is_unspecified() && self.0.iter().any(|block| block.contains(&address))
     }
 
     /// Whether a block of it has all addresses of one family.
@@ -45,36 +46,33 @@ impl Network {
 
 /// The viewer's address: that of the connection, or, where this belongs to a trusted proxy, what the proxy says. Each proxy
 /// appends the address that it saw, so the list is read from its end, and the first address that is no trusted proxy's is the
-/// viewer's; whatever stands before it anybody may have written.
+/// viewer's; whatever stands before it anybody may have written. `None` if nobody who is trusted says where the viewer is.
 ///
 /// `forwarded` are the values of `Forwarded` (RFC 7239 §5.2), `x_forwarded_for` those of `X-Forwarded-For`, each in the order of
-/// the fields. `Forwarded` goes before, where both are there.
+/// the fields. Proxies write one of them, and pass the other on as a viewer wrote it: if both are there, none is believed.
 pub fn viewer_address<'a>(
     peer: IpAddr,
     trusted: &Network,
     forwarded: impl IntoIterator<Item = &'a str>,
     x_forwarded_for: impl IntoIterator<Item = &'a str>,
-) -> IpAddr {
+) -> Option<IpAddr> {
     if !trusted.has(peer) {
-        return peer;
+        return Some(peer);
     }
     let standard: Vec<&str> = forwarded.into_iter().flat_map(|field| field.split(',')).collect();
-    let hops: Vec<Option<IpAddr>> = if standard.is_empty() {
-        let fields: Vec<&str> = x_forwarded_for.into_iter().flat_map(|field| field.split(',')).collect();
-        fields.iter().rev().take(HOPS_MAX).map(|hop| node_address(hop)).collect()
-    } else {
-        standard.iter().rev().take(HOPS_MAX).map(|hop| node_address(for_parameter(hop)?)).collect()
-    };
-    let mut nearest = peer;
-    for hop in hops {
-        // An address that a proxy does not tell (`unknown`, `_hidden`) is the last one that is known.
-        let Some(address) = hop else { return nearest };
-        nearest = address;
+    let usual: Vec<&str> = x_forwarded_for.into_iter().flat_map(|field| field.split(',')).collect();
+    if !standard.is_empty() && !usual.is_empty() {
+        return None;
+    }
+    let hops = standard.iter().map(|hop| for_parameter(hop)).chain(usual.iter().map(|hop| Some(*hop)));
+    for hop in hops.rev().take(HOPS_MAX) {
+        // What a proxy does not tell (`unknown`, `_hidden`), or nobody can read, is where the trail ends.
+        let address = node_address(hop?)?;
         if !trusted.has(address) {
-            return address;
+            return Some(address);
         }
     }
-    nearest
+    None
 }
 
 /// The value of `for=` in an element of `Forwarded`.
@@ -122,7 +120,8 @@ mod tests {
     fn a_proxy_is_believed_and_its_clients_are_not() {
         let trusted = Network::new(["10.0.0.0/8"]).expect("networks");
         let seen = |peer: &str, fields: &[&str]| {
-            viewer_address(ip(peer), &trusted, [], fields.iter().copied()).to_string()
+            let address = viewer_address(ip(peer), &trusted, [], fields.iter().copied());
+            address.map(|it| it.to_string()).unwrap_or_default()
         };
         assert_eq!(seen("10.0.0.1", &["192.0.2.7"]), "192.0.2.7");
         assert_eq!(seen("203.0.113.5", &["192.0.2.7"]), "203.0.113.5");
@@ -130,28 +129,42 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &["192.0.2.7, 203.0.113.5"]), "203.0.113.5");
         assert_eq!(seen("10.0.0.1", &["192.0.2.7", "203.0.113.5, 10.0.0.2"]), "203.0.113.5");
         assert_eq!(seen("10.0.0.1", &["[2001:db8::7]:4711"]), "2001:db8::7");
-        assert_eq!(seen("10.0.0.1", &["192.0.2.7, unknown"]), "10.0.0.1");
-        assert_eq!(seen("10.0.0.1", &[]), "10.0.0.1");
-        assert_eq!(seen("10.0.0.1", &["10.0.0.3"]), "10.0.0.3");
+        for nothing in [&["192.0.2.7, unknown"][..], &[], &["10.0.0.3"], &[""], &["192.0.2.7", ""]] {
+            assert_eq!(seen("10.0.0.1", nothing), "", "{nothing:?}");
+        }
     }
 
     #[test]
     fn forwarded_as_its_standard_has_it() {
         let trusted = Network::new(["10.0.0.1"]).expect("networks");
-        let seen = |field| viewer_address(ip("10.0.0.1"), &trusted, [field], ["192.0.2.1"]).to_string();
-        assert_eq!(seen("for=192.0.2.60;proto=http;by=203.0.113.43"), "192.0.2.60");
-        assert_eq!(seen("For=\"[2001:db8:cafe::17]:4711\""), "2001:db8:cafe::17");
-        assert_eq!(seen("for=192.0.2.43, for=198.51.100.17"), "198.51.100.17");
-        assert_eq!(seen("for=_hidden"), "10.0.0.1");
+        let seen = |field| viewer_address(ip("10.0.0.1"), &trusted, [field], []).map(|it| it.to_string());
+        assert_eq!(seen("for=192.0.2.60;proto=http;by=203.0.113.43").as_deref(), Some("192.0.2.60"));
+        assert_eq!(seen("For=\"[2001:db8:cafe::17]:4711\"").as_deref(), Some("2001:db8:cafe::17"));
+        assert_eq!(seen("for=192.0.2.43, for=198.51.100.17").as_deref(), Some("198.51.100.17"));
+        assert_eq!(seen("for=_hidden"), None);
+        let both = viewer_address(ip("10.0.0.1"), &trusted, ["for=192.0.2.60"], ["203.0.113.5"]);
+        assert_eq!(both, None, "one of them is the viewer's own word");
     }
 
     proptest! {
         #[test]
-        fn nothing_that_a_viewer_writes_moves_it_into_a_network(written in "[ -~]{0,60}") {
+        fn nothing_that_a_viewer_writes_moves_it_into_a_network(written in "[ -~]{0,60}", also in "[ -~]{0,60}") {
             let trusted = Network::new(["10.0.0.0/8"]).expect("networks");
-            let fields = [written.as_str(), "203.0.113.5"];
-            prop_assert_eq!(viewer_address(ip("10.0.0.1"), &trusted, [], fields), ip("203.0.113.5"));
-            prop_assert_eq!(viewer_address(ip("203.0.113.5"), &trusted, [fields[0]], fields), ip("203.0.113.5"));
+            let told = |peer, standard: &[&str], usual: &[&str]| {
+                viewer_address(ip(peer), &trusted, standard.iter().copied(), usual.iter().copied())
+            };
+            let real = Some(ip("203.0.113.5"));
+            // A proxy that appends to what came, or to the field.
+            let joined = format!("{written}, 203.0.113.5");
+            for fields in [&[written.as_str(), "203.0.113.5"][..], &[&joined]] {
+                prop_assert_eq!(told("10.0.0.1", &[], fields), real);
+                // The other field is passed on as it came.
+                prop_assert_eq!(told("10.0.0.1", &[&also], fields), None);
+                prop_assert_eq!(told("203.0.113.5", &[&also], fields), real);
+            }
+            let standard = format!("{also}, for=203.0.113.5");
+            prop_assert_eq!(told("10.0.0.1", &[&standard], &[]), real);
+            prop_assert_eq!(told("10.0.0.1", &[&standard], &[&written]), None);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::grant::GrantGroup;
 use super::refusal::Refusal;
 use super::subject::{Pattern, Subject};
 
@@ -25,7 +26,11 @@ impl fmt::Display for Need {
 
 /// One way to get in: all of these needs. Without any it is open to everybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WayIn(pub Vec<Need>);
+pub struct WayIn {
+    needs: Vec<Need>,
+    /// In the grants of those who came by it.
+    group: GrantGroup,
+}
 
 /// A way that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +44,7 @@ impl WayIn {
     pub fn parse(text: &str) -> Result<Self, WayInError> {
         let fault = || WayInError(text.to_owned());
         if text.trim() == "public" {
-            return Ok(Self(Vec::new()));
+            return Ok(Self::new(Vec::new()));
         }
         let need = |part: &str| {
             let (kind, name) = part.trim().split_once(':')?;
@@ -50,12 +55,28 @@ impl WayIn {
                 _ => None,
             }
         };
-        text.split('+').map(need).collect::<Option<_>>().map(Self).ok_or_else(fault)
+        text.split('+').map(need).collect::<Option<_>>().map(Self::new).ok_or_else(fault)
     }
 
-    /// Its name in grants and logs: of the first key, or of the first network.
-    fn group(&self) -> Option<&Need> {
-        self.0.iter().find(|need| matches!(need, Need::Key(_))).or(self.0.first())
+    /// The way of those who meet all of these needs.
+    pub fn new(needs: Vec<Need>) -> Self {
+        let names: Vec<String> = needs.iter().map(ToString::to_string).collect();
+        Self { group: GrantGroup::of(&names.join(" + ")), needs }
+    }
+
+    /// What has to be met.
+    pub fn needs(&self) -> &[Need] {
+        &self.needs
+    }
+
+    /// Whether it is everybody's.
+    pub fn is_open(&self) -> bool {
+        self.needs.is_empty()
+    }
+
+    /// The group that stands in the grants of those who came by it.
+    pub const fn group(&self) -> GrantGroup {
+        self.group
     }
 }
 
@@ -71,7 +92,7 @@ pub struct PathRule {
 impl PathRule {
     /// Whether everybody may have what it covers.
     pub fn is_open(&self) -> bool {
-        self.ways.iter().any(|way| way.0.is_empty())
+        self.ways.iter().any(WayIn::is_open)
     }
 
     /// Goes through the ways; `meets` says whether the caller meets a need. Of several refusals the most telling one is given.
@@ -81,8 +102,8 @@ impl PathRule {
         }
         let mut refusal = Refusal::Missing;
         for way in &self.ways {
-            match way.0.iter().try_for_each(&mut meets) {
-                Ok(()) => return Ok(way.group().map_or(Passed::Open, Passed::By)),
+            match way.needs.iter().try_for_each(&mut meets) {
+                Ok(()) => return Ok(Passed::By(way)),
                 Err(why) => refusal = refusal.max(why),
             }
         }
@@ -99,8 +120,8 @@ pub struct Rules(pub Vec<PathRule>);
 pub enum Passed<'a> {
     /// Everybody does.
     Open,
-    /// By that need, of several the one that says most about the caller.
-    By(&'a Need),
+    /// By that way.
+    By(&'a WayIn),
 }
 
 impl Rules {
@@ -156,17 +177,18 @@ mod tests {
         assert_eq!(ask(&rules, "Live_OPEN", &[]), Ok(Passed::Open));
         assert_eq!(ask(&rules, "vod/a.mp4", &[]), Ok(Passed::Open));
         assert_eq!(ask(&rules, "Live_PAES", &[]), Err(Refusal::Signature));
-        assert_eq!(ask(&rules, "Live_PAES", std::slice::from_ref(&campus)), Ok(Passed::By(&campus)));
+        let ways = &rules.0[1].ways;
+        assert_eq!(ask(&rules, "Live_PAES", std::slice::from_ref(&campus)), Ok(Passed::By(&ways[0])));
         assert_eq!(ask(&rules, "Live_PAES", std::slice::from_ref(&clinic)), Err(Refusal::Signature));
         assert_eq!(ask(&rules, "Live_PAES", std::slice::from_ref(&moodle)), Err(Refusal::Signature));
-        assert_eq!(ask(&rules, "Live_PAES", &[clinic, moodle.clone()]), Ok(Passed::By(&moodle)));
+        assert_eq!(ask(&rules, "Live_PAES", &[clinic, moodle.clone()]), Ok(Passed::By(&ways[1])));
         assert_eq!(ask(&rules, "secret", &[campus, moodle]), Err(Refusal::Missing));
     }
 
     #[test]
     fn ways_as_they_are_written() {
-        assert_eq!(WayIn::parse(" public "), Ok(WayIn(Vec::new())));
-        assert_eq!(WayIn::parse("key:a+network:b").map(|way| way.0.len()), Ok(2));
+        assert_eq!(WayIn::parse(" public "), Ok(WayIn::new(Vec::new())));
+        assert_eq!(WayIn::parse("key:a+network:b").map(|way| way.needs().len()), Ok(2));
         for wrong in ["", "moodle", "key:", "public + key:a", "key:a +", "Key:a"] {
             assert_eq!(WayIn::parse(wrong), Err(WayInError(wrong.to_owned())), "{wrong}");
         }

@@ -36,6 +36,15 @@ impl Pattern {
         &self.0
     }
 
+    /// Whether it may cover names that begin with `beneath`, which ends with a slash.
+    pub fn may_cover_beneath(&self, beneath: &str) -> bool {
+        let (before, has_star) =
+            self.0.split_once('*').map_or((self.0.as_str(), false), |(before, _)| (before, true));
+        before.starts_with(beneath)
+            || has_star && beneath.starts_with(before)
+            || format!("{before}/") == beneath
+    }
+
     /// Whether the pattern covers that name.
     pub fn covers(&self, subject: Subject<'_>) -> bool {
         let name = subject.0;

@@ -12,7 +12,7 @@ use super::Shared;
 use super::access::Caller;
 use super::openapi::{BadQuery, GuardResponses, NoSuchName};
 use super::problem::{Name, Problem};
-use amphi_access::GrantGroup;
+use amphi_access::WayIn;
 use amphi_config::Config;
 use amphi_control::admission::AdmissionBook;
 use amphi_control::audit::Action;
@@ -43,6 +43,8 @@ struct RuleView {
     path: String,
     /// One of these is enough.
     allow: Vec<String>,
+    /// For each of them the four digits by which a grant says that it was enough; caches can be told to refuse a group.
+    groups: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -50,8 +52,6 @@ struct KeyView {
     name: String,
     /// `hmac`, `wowza`, `opencast`, `jwt` or `hook`.
     kind: String,
-    /// The four digits by which a grant says that this key has opened it.
-    group: String,
     /// Whether it opens nothing until it is restored.
     revoked: bool,
 }
@@ -63,11 +63,17 @@ struct KeyView {
 pub(super) async fn show(State(state): Shared) -> Json<AccessView> {
     let config = state.admissions.config.borrow().clone();
     let revoked = state.admissions.book.current().borrow().clone();
-    let rule = |it: &amphi_config::AccessRule| RuleView { path: it.path.clone(), allow: it.allow.clone() };
+    let rule = |it: &amphi_config::AccessRule| {
+        let group = |way: &String| WayIn::parse(way).map(|way| way.group().to_string()).unwrap_or_default();
+        RuleView {
+            path: it.path.clone(),
+            allow: it.allow.clone(),
+            groups: it.allow.iter().map(group).collect(),
+        }
+    };
     let key = |it: &amphi_config::AccessKey| KeyView {
         name: it.name.clone(),
         kind: format!("{:?}", it.kind).to_lowercase(),
-        group: GrantGroup::of(&format!("key:{}", it.name)).to_string(),
         revoked: revoked.keys.contains(&it.name),
     };
     Json(AccessView {

@@ -116,7 +116,7 @@ fn admissions() -> Admissions {
     let text = "[[access.key]]\nname = \"moodle\"\nsecrets = [\"0123456789abcdef\"]\n";
     let config = amphi_config::Config::parse(text, "test").expect("a configuration");
     let home = tempfile::tempdir().expect("a directory");
-    let book = amphi_control::admission::AdmissionBook::open(home.path(), "").expect("random numbers");
+    let book = amphi_control::admission::AdmissionBook::open(home.path()).expect("random numbers");
     let (_, config) = watch::channel(Arc::new(config));
     Admissions { config, book }
 }

@@ -22,6 +22,8 @@ pub struct Access {
     pub grant_s: u32,
     /// How long a viewer who plays goes on at most after the grant has ended.
     pub goes_on_s: u32,
+    /// Whether lists (the page `/`, `now.json`) say the names and titles of what is not open to everybody.
+    pub list_all: bool,
     /// What grants are signed with; caches in front and a second server need the same. Empty = one that is made at the first
     /// start and kept in `state_dir`.
     pub grant_secret: Secret,
@@ -43,6 +45,7 @@ impl Default for Access {
         Self {
             grant_s: 300,
             goes_on_s: 43_200,
+            list_all: false,
             grant_secret: Secret::default(),
             grant_secret_file: PathBuf::new(),
             networks: Vec::new(),
@@ -221,25 +224,48 @@ impl AccessKey {
     }
 }
 
+impl Access {
+    /// Whether everybody may watch what has this name: a channel, a mount, or what is beneath one.
+    pub fn is_open(&self, name: &str) -> bool {
+        let rule = self.rules.iter().find(|rule| Pattern::new(&rule.path).covers(Subject(name)));
+        rule.is_none_or(AccessRule::is_public)
+    }
+}
+
+impl AccessRule {
+    fn is_public(&self) -> bool {
+        self.allow.iter().any(|way| way.trim() == "public")
+    }
+}
+
 impl Config {
-    /// Which channels and mounts everybody may watch, in a line for people. Of a mount with a rule for a part of it all but that
-    /// part is open.
+    /// Which channels and mounts everybody may watch, and of which mounts a part, in a line for people.
     pub fn openness(&self) -> String {
         let rules = &self.access.rules;
         if rules.is_empty() {
             return "access: there is no rule: everybody may watch everything".to_owned();
         }
-        let names = self
-            .channels
-            .iter()
-            .map(|it| it.name.as_str())
-            .chain(self.vods.iter().map(|it| it.name.as_str()));
-        let is_open = |name: &&str| {
-            let rule = rules.iter().find(|rule| Pattern::new(&rule.path).covers(Subject(name)));
-            rule.is_none_or(|rule| rule.allow.iter().any(|way| way.trim() == "public"))
-        };
-        let open: Vec<&str> = names.filter(is_open).collect();
-        let list = if open.is_empty() { "nothing".to_owned() } else { open.join(", ") };
+        let is_open = |name: &str| self.access.is_open(name);
+        let mut said: Vec<String> = Vec::new();
+        said.extend(self.channels.iter().filter(|it| is_open(&it.name)).map(|it| it.name.clone()));
+        for mount in &self.vods {
+            let beneath = format!("{}/", mount.name);
+            let open = is_open(&mount.name);
+            let others = |rule: &&AccessRule| {
+                let pattern = Pattern::new(&rule.path);
+                pattern.as_str() != mount.name
+                    && pattern.may_cover_beneath(&beneath)
+                    && rule.is_public() != open
+            };
+            let others: Vec<&str> = rules.iter().filter(others).map(|rule| rule.path.as_str()).collect();
+            match (open, others.join(", ")) {
+                (true, others) if others.is_empty() => said.push(mount.name.clone()),
+                (true, others) => said.push(format!("{} but for {others}", mount.name)),
+                (false, others) if others.is_empty() => {}
+                (false, others) => said.push(format!("of {} only {others}", mount.name)),
+            }
+        }
+        let list = if said.is_empty() { "nothing".to_owned() } else { said.join("; ") };
         format!("access: open to everybody is {list}")
     }
 }

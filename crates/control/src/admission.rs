@@ -47,9 +47,8 @@ impl std::fmt::Debug for AdmissionBook {
 }
 
 impl AdmissionBook {
-    /// Reads what was kept in `directory`. The secret is `configured`, else the one that was made at the first start. Blocks.
-    /// Fails if there is no randomness.
-    pub fn open(directory: &Path, configured: &str) -> io::Result<Self> {
+    /// Reads what was kept in `directory`; at the first start a secret is made. Blocks. Fails if there is no randomness.
+    pub fn open(directory: &Path) -> io::Result<Self> {
         let file = StateFile::new(directory, "access.json");
         let mut saved = match file.load() {
             Ok(Some(bytes)) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
@@ -65,7 +64,6 @@ impl AdmissionBook {
         };
         let known = decoded(&saved.grant_secret).filter(|secret| secret.len() == SECRET_BYTES);
         let secret: Arc<[u8]> = match known {
-            _ if !configured.is_empty() => configured.as_bytes().into(),
             Some(secret) => secret.into(),
             None => {
                 let mut secret = [0; SECRET_BYTES];
@@ -88,7 +86,7 @@ impl AdmissionBook {
         Ok(book)
     }
 
-    /// What grants are signed with.
+    /// What grants are signed with where the configuration has no secret.
     pub fn secret(&self) -> &[u8] {
         &self.secret
     }
@@ -170,31 +168,22 @@ mod tests {
     #[test]
     fn what_is_revoked_stays_so_over_a_restart() {
         let home = tempfile::tempdir().expect("a directory");
-        let book = AdmissionBook::open(home.path(), "").expect("random numbers");
+        let book = AdmissionBook::open(home.path()).expect("random numbers");
         assert!(book.revoke_key("moodle", true));
         assert!(!book.revoke_key("moodle", true));
         assert!(book.revoke_grant("~a", at(200), at(100)));
-        let again = AdmissionBook::open(home.path(), "").expect("random numbers");
-        assert_eq!(again.secret(), book.secret());
+        let again = AdmissionBook::open(home.path()).expect("random numbers");
+        assert_eq!((again.secret(), again.secret().len()), (book.secret(), SECRET_BYTES));
         assert_eq!(*again.current().borrow(), *book.current().borrow());
         assert!(again.revoke_key("moodle", false));
         assert!(again.current().borrow().keys.is_empty());
     }
 
     #[test]
-    fn a_secret_of_the_configuration_goes_before() {
-        let home = tempfile::tempdir().expect("a directory");
-        assert_eq!(AdmissionBook::open(home.path(), "theirs").expect("it").secret(), b"theirs");
-        let mine = AdmissionBook::open(home.path(), "").expect("random numbers");
-        assert_ne!(mine.secret(), b"theirs");
-        assert_eq!(mine.secret().len(), SECRET_BYTES);
-    }
-
-    #[test]
     fn a_damaged_file_is_set_aside() {
         let home = tempfile::tempdir().expect("a directory");
         std::fs::write(home.path().join("access.json"), "{").expect("written");
-        let book = AdmissionBook::open(home.path(), "").expect("random numbers");
+        let book = AdmissionBook::open(home.path()).expect("random numbers");
         assert_eq!(**book.current().borrow(), Revocations::default());
         assert!(home.path().join("access.json.corrupt").exists());
     }

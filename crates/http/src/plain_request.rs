@@ -21,10 +21,10 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// The values of the fields of this name that are text, in their order.
+    /// The values of the fields of this name, in their order; empty where one is no text.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
         let named = self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
-        named.filter_map(|field| str::from_utf8(field.value).ok())
+        named.map(|field| str::from_utf8(field.value).unwrap_or_default())
     }
 }
 

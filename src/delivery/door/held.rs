@@ -21,7 +21,8 @@ pub(in crate::delivery) struct HeldRight {
     peer: Option<SocketAddr>,
     what: HeldThing,
     scope: String,
-    grant: String,
+    /// `None` where everybody was let in.
+    grant: Option<String>,
     /// When the door is asked again.
     next: Instant,
 }
@@ -33,16 +34,16 @@ enum HeldThing {
 }
 
 impl HeldRight {
-    /// The right that `caller` was admitted by; `None` where none was needed.
+    /// The right that `caller` was admitted by; `None` for publishers.
     pub(in crate::delivery) fn new(
         door: &Arc<dyn Door>,
         caller: &AccessRequest<'_>,
         admission: Admission,
     ) -> Option<Self> {
         let grant = match admission {
-            Admission::Granted(grant) => grant,
-            Admission::Carried => caller.grant?.to_owned(),
-            Admission::Open | Admission::Shown => return None,
+            Admission::Granted(grant) => Some(grant),
+            Admission::Carried => caller.grant.map(str::to_owned),
+            Admission::Open | Admission::Shown => None,
         };
         let what = match caller.wish {
             AccessAction::Play(Resolved::Channel { channel, .. }) => HeldThing::Channel(channel.to_owned()),
@@ -81,12 +82,12 @@ impl HeldRight {
             fields: &(),
             step: VisitStep::Onward,
             scope: &self.scope,
-            grant: Some(&self.grant),
+            grant: self.grant.as_deref(),
         })
     }
 }
 
-/// Waits for the right of a player to lapse; for ever, if it needs none.
+/// Waits for the right of a player to lapse; for ever, if there is none.
 pub(in crate::delivery) async fn lapsed(right: Option<&mut HeldRight>) -> AccessDenied {
     match right {
         Some(right) => right.lapsed().await,

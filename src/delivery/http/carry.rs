@@ -88,11 +88,11 @@ impl Carry {
 
     /// Says what caches may do with the answer.
     pub(super) fn answer(&self, (kind, mut response): Answer) -> Answer {
-        if *self == Self::Private
-            && let Some(field) = response.headers_mut().get_mut(CACHE_CONTROL)
-            && let Some(private) = field.to_str().ok().and_then(|text| text.strip_prefix("public"))
-        {
-            *field = HeaderValue::try_from(format!("private{private}")).unwrap_or(NO_STORE);
+        if *self == Self::Private && response.status().is_success() {
+            let field = response.headers().get(CACHE_CONTROL).and_then(|field| field.to_str().ok());
+            let private = field.and_then(|text| text.strip_prefix("public")).unwrap_or(", no-cache");
+            let private = HeaderValue::try_from(format!("private{private}")).unwrap_or(NO_STORE);
+            response.headers_mut().insert(CACHE_CONTROL, private);
         }
         (kind, response)
     }

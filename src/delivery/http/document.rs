@@ -7,11 +7,11 @@ use tracing::{Instrument, Span, info_span};
 
 use super::answer::{DASH, PLAYLIST, SECONDS};
 use super::document_cache::{DocumentCache, FoundDocument, StoredDocument};
+use super::query::{poster_ms, poster_width, series, trim};
 use crate::delivery::AnswerKind;
+use crate::delivery::address::without_grant;
 use crate::delivery::poster::poster;
-use amphi_vod::{
-    self as vod, Mount, Presentation, Recording, RecordingFile, RecordingStream, Trim, VodFault,
-};
+use amphi_vod::{self as vod, Mount, Presentation, Recording, RecordingFile, RecordingStream, VodFault};
 
 const TEN_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=10");
 const WEBVTT: HeaderValue = HeaderValue::from_static("text/vtt; charset=utf-8");
@@ -63,7 +63,7 @@ impl RecordingRequest<'_> {
 
     /// Names the recording where something of it is made.
     fn span(self) -> Span {
-        info_span!("recording", name = %self.request.uri.path())
+        info_span!("recording", name = %without_grant(self.request.uri.path()))
     }
 
     async fn presentation(self, stream: &RecordingStream, file: &RecordingFile) -> Answered {
@@ -166,10 +166,7 @@ impl RecordingRequest<'_> {
         if !mount.settings().poster {
             return Err(VodFault::NotFound);
         }
-        let number =
-            |name: &str| query(request, name)?.parse::<f64>().ok().filter(|number| number.is_finite());
-        let ms = (number("t").unwrap_or(0.0).clamp(0.0, 1e6) * 1000.0) as u64;
-        let width = number("width").unwrap_or(640.0).clamp(16.0, 1920.0) as u32;
+        let (ms, width) = (poster_ms(request), poster_width(request));
         let presentation: Presentation = mount.open(stream).await?;
         let size = |it: &&vod::Rendition| it.recording.movie.picture_size().map(|(width, _)| width);
         let best = presentation.renditions.iter().max_by_key(size).ok_or(VodFault::NotFound)?;
@@ -195,7 +192,7 @@ impl RecordingRequest<'_> {
             return Err(VodFault::NotFound);
         }
         let listing = self.mount.listing().await?;
-        let series = query(self.request, "series");
+        let series = series(self.request);
         let what = format!("index {} {series:?}", listing.look);
         let make = move || {
             let is_wanted = |listed: &&vod::Listed| series.is_none() || listed.series == series;
@@ -221,26 +218,4 @@ fn media_playlist(document: StoredDocument) -> FoundDocument {
         content_type: PLAYLIST,
         cache_control: TEN_SECONDS,
     }
-}
-
-fn query(request: &Parts, name: &str) -> Option<String> {
-    let query = request.uri.query().unwrap_or_default();
-    let mut fields = url::form_urlencoded::parse(query.as_bytes());
-    fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}
-
-/// The part of a recording that the query asks for, in milliseconds.
-fn trim(request: &Parts) -> Trim {
-    let fields = url::form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes());
-    let mut trim = Trim::default();
-    for (name, value) in fields {
-        let Ok(ms) = value.parse::<f64>() else { continue };
-        let ms = ms.clamp(0.0, 1e9) as u64;
-        match name.to_ascii_lowercase().trim_start_matches("wowza") {
-            "playstart" => trim.start_ms = ms,
-            "playduration" if ms > 0 => trim.duration_ms = Some(ms),
-            _ => {}
-        }
-    }
-    trim
 }

@@ -12,6 +12,7 @@ use http::request::Parts;
 use moka::future::Cache;
 
 use super::answer::Answer;
+use super::query::asked_for;
 use crate::delivery::AnswerKind;
 use amphi_http::{ContentMetadata, ETag, content};
 use amphi_media::Segment;
@@ -24,8 +25,6 @@ const MEMORY: u64 = 64 << 20;
 const FRESH_MEMORY: u64 = 16 << 20;
 /// How long answers are kept by path. Files are looked at every two seconds, so an answer is three seconds old at most.
 const FRESH: Duration = Duration::from_secs(1);
-/// The parameters of a query that an answer depends on.
-const QUERY: [&str; 5] = ["wowzaplaystart", "wowzaplayduration", "playstart", "playduration", "series"];
 /// What an entry takes beside name and content, in bytes.
 const ENTRY: usize = 256;
 
@@ -133,13 +132,9 @@ impl DocumentCache {
     }
 }
 
-/// What an answer depends on: of the query only what we know. A key in it makes no other answer, and is not kept.
+/// What an answer depends on.
 fn question(mount: &Mount, request: &Parts) -> String {
-    let known = |pair: &&str| {
-        QUERY.iter().any(|name| pair.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
-    };
-    let query: Vec<&str> = request.uri.query().unwrap_or_default().split('&').filter(known).collect();
-    format!("{} {}?{}", mount.serial(), request.uri.path(), query.join("&"))
+    format!("{} {} {}", mount.serial(), request.uri.path(), asked_for(request))
 }
 
 #[cfg(test)]

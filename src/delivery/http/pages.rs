@@ -78,6 +78,8 @@ pub struct Showing {
     pub plan: watch::Receiver<Arc<Plan>>,
     /// The machine's clock, by which lectures begin and end.
     pub clock: Arc<dyn WallClock>,
+    /// Whether lists say a channel's name, or that of a recording.
+    pub is_listed: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
 impl std::fmt::Debug for Showing {
@@ -149,12 +151,13 @@ impl PageSettings {
 
     /// Every channel, in the order of the matrix, or by name if there is none.
     fn listed(&self, registry: &Registry) -> Vec<ListedChannel> {
-        let Some(Showing { matrix, plan, clock }) = &self.showing else {
+        let Some(Showing { matrix, plan, clock, is_listed }) = &self.showing else {
             let plain = |name| ListedChannel { name, live: false, now: None, next: None };
             return registry.names().into_iter().map(plain).collect();
         };
         let (view, plan, now) = (Arc::clone(&matrix.borrow()), Arc::clone(&plan.borrow()), clock.now());
-        view.channels.iter().map(|channel| ListedChannel::new(channel, &plan, now)).collect()
+        let listed = view.channels.iter().filter(|channel| is_listed(&channel.name));
+        listed.map(|channel| ListedChannel::new(channel, &plan, now)).collect()
     }
 
     /// The answer to a GET or HEAD of the list or a part of a page; `None` where the path is none of these.
@@ -166,13 +169,15 @@ impl PageSettings {
         self.part(request, registry, path.strip_prefix("/assets/")?)
     }
 
-    /// The answer to a GET or HEAD of a player's page, beneath `/watch/`. `grant` is what it carries on, or why it is not shown.
-    pub(super) fn watch(&self, request: &Parts, grant: Result<Option<String>, Unserved>) -> Answer {
-        match grant {
-            Ok(None) => self.page(request, WATCH, StatusCode::OK, ""),
-            Ok(Some(grant)) => {
-                let (kind, mut response) = self.page(request, WATCH, StatusCode::OK, &grant);
-                response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    /// The answer to a GET or HEAD of a player's page, beneath `/watch/`. `base` is where what it plays is, beneath the root, with
+    /// the grant that the page carries on if it `is_granted`; else why it is not shown.
+    pub(super) fn watch(&self, request: &Parts, base: Result<(String, bool), Unserved>) -> Answer {
+        match base {
+            Ok((base, is_granted)) => {
+                let (kind, mut response) = self.page(request, WATCH, StatusCode::OK, &base);
+                if is_granted {
+                    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                }
                 (kind, response)
             }
             Err(Unserved::Denied(denied)) => {
@@ -186,8 +191,8 @@ impl PageSettings {
         }
     }
 
-    fn page(&self, request: &Parts, text: &'static str, status: StatusCode, grant: &str) -> Answer {
-        let text = text.replace("{{root}}", &up(request.uri.path())).replace("{{grant}}", grant);
+    fn page(&self, request: &Parts, text: &'static str, status: StatusCode, base: &str) -> Answer {
+        let text = text.replace("{{root}}", &up(request.uri.path())).replace("{{base}}", base);
         let mut response = file(request, HTML, Bytes::from(text));
         let headers = response.headers_mut();
         headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());

@@ -29,7 +29,7 @@ use super::document_cache::DocumentCache;
 use super::fault::told;
 use super::route::MountPath;
 use crate::delivery::AnswerKind;
-use crate::delivery::address::{AddressError, StreamRef};
+use crate::delivery::address::{AddressError, StreamRef, without_grant};
 use crate::delivery::unserved::Unserved;
 use amphi_http::{
     Body, Conditions, ContentMetadata, ETag, FileRanges, Requested, SentFile, Validators, content, empty,
@@ -77,7 +77,7 @@ pub(super) async fn answer(
 
 /// The answer if a path beneath a mount is no address.
 pub(super) fn lost(request: &Parts, asker: Option<IpAddr>, error: AddressError) -> Answer {
-    let path = request.uri.path();
+    let path = &*without_grant(request.uri.path());
     let fault = match error {
         AddressError::Name => VodFault::of_name(path, "an encoded slash, a backslash or NUL", asker),
         AddressError::Outside => VodFault::of_name(path, "it may lead out of the root", asker),
@@ -271,7 +271,7 @@ fn media_type(recording: &Recording, kind: vod::TrackSelection) -> HeaderValue {
 
 /// The answer to a fault of a recording.
 fn refusal(request: &Parts, asker: Option<IpAddr>, fault: &VodFault) -> Answer {
-    told(Unserved::new(request.uri.path(), asker, fault), &fault.to_string())
+    told(Unserved::new(&without_grant(request.uri.path()), asker, fault), &fault.to_string())
 }
 
 #[cfg(test)]

@@ -140,15 +140,15 @@ impl Delivery {
         } else {
             Err(Unserved::Channel)
         };
-        let grant = match admitted {
+        let base = match admitted {
             Err(Unserved::Denied(AccessDenied::Play(Refusal::Undecided))) => return None,
-            Ok(Admission::Granted(grant)) => Ok(Some(grant)),
+            Ok(Admission::Granted(grant)) => Ok((address.path_behind(Some(&grant)), true)),
             // What carries this page carries what it names.
-            Ok(Admission::Carried) => Ok(address.grant.as_deref().map(str::to_owned)),
-            Ok(Admission::Open | Admission::Shown) => Ok(None),
+            Ok(Admission::Carried) => Ok((address.path_behind(address.grant.as_deref()), true)),
+            Ok(Admission::Open | Admission::Shown) => Ok((address.path_behind(None), false)),
             Err(fault) => Err(fault),
         };
-        Some(self.pages.watch(request, grant))
+        Some(self.pages.watch(request, base))
     }
 
     /// The same when those who decide have been asked.

@@ -54,7 +54,8 @@ impl RtspPort {
         let playable = match resolved {
             Resolved::Recording { mount, stream } => {
                 let mount = self.registry.mounted(mount).ok_or(Unserved::Missing.rtsp())?;
-                recording(mount.asked_by(asker(peer.ip())), stream, &target.path).await?
+                recording(mount.asked_by(asker(peer.ip())), stream, &address::without_grant(&target.path))
+                    .await?
             }
             Resolved::Channel { channel, rungs } => {
                 self.channel(channel, rungs).await.map_err(Unserved::rtsp)?

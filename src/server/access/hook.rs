@@ -66,6 +66,10 @@ impl Hook {
             if hook.known(&key).is_some() {
                 return;
             }
+            // Whoever finds no place is told to come again: a crowd opens nothing.
+            let Ok(Ok(_place)) = tokio::time::timeout(hook.timeout, hook.places.acquire()).await else {
+                return;
+            };
             match tokio::time::timeout(hook.timeout, hook.post(body)).await {
                 Ok(Ok(status)) if !matches!(hook::answer(status), Err(Refusal::Unavailable)) => {
                     hook.answers.insert(key, hook::answer(status));
@@ -78,7 +82,6 @@ impl Hook {
     }
 
     async fn post(&self, body: Vec<u8>) -> Result<u16, String> {
-        let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
         let request = self.client.post(&self.url).header(CONTENT_TYPE, "application/json").body(body);
         // The URL may hold a secret.
         let answer = request.send().await.map_err(|error| error.without_url().to_string())?;

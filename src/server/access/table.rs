@@ -8,7 +8,7 @@ use tracing::error;
 use unicode_normalization::UnicodeNormalization;
 
 use super::hook::{Hook, HookKey};
-use super::published::PublishedKeys;
+use super::published::{PublishedKey, PublishedKeys};
 use amphi_access::{
     AccessControl, Credentials, Grants, Key, KeyCheck, Need, Network, PathRule, Pattern, Refusal, Rules,
     Subject, WayIn,
@@ -22,11 +22,11 @@ pub(super) struct AccessTable {
     control: AccessControl,
     proxies: Network,
     hooks: BTreeMap<String, Arc<Hook>>,
-    published: Vec<PublishedKeys>,
+    published: Vec<Arc<PublishedKeys>>,
 }
 
 /// A key whose tokens are checked here.
-struct OwnKey(Arc<Key>);
+struct OwnKey(Key);
 
 impl KeyCheck for OwnKey {
     fn check(&self, subject: Subject<'_>, shown: &Credentials<'_>, now: Timestamp) -> Result<(), Refusal> {
@@ -44,36 +44,45 @@ impl KeyCheck for BrokenKey {
 }
 
 impl AccessTable {
-    /// That of a configuration that has been checked. What is wrong all the same opens nothing, and is logged.
-    pub(super) fn new(config: &Config, secret: &[u8]) -> Self {
+    /// That of a configuration that has been checked. What is wrong all the same opens nothing, and is logged. `secret` is that of
+    /// grants where the configuration has none; keys that are as they were in the table `before` keep what they know.
+    pub(super) fn new(config: &Config, secret: &[u8], before: Option<&Self>) -> Self {
         let access = &config.access;
+        let kept = |key: &AccessKey| before.filter(|before| before.settings.keys.contains(key));
         let mut keys: BTreeMap<String, Box<dyn KeyCheck>> = BTreeMap::new();
         let (mut hooks, mut published) = (BTreeMap::new(), Vec::new());
         for key in &access.keys {
             let check: Box<dyn KeyCheck> = if key.kind == AccessKeyKind::Hook {
-                match Hook::new(key) {
+                let known = kept(key).and_then(|before| before.hooks.get(&key.name)).cloned();
+                match known.map_or_else(|| Hook::new(key).map(Arc::new), Ok) {
                     Ok(hook) => {
-                        let hook = Arc::new(hook);
                         hooks.insert(key.name.clone(), Arc::clone(&hook));
                         Box::new(HookKey(hook))
                     }
                     Err(why) => broken(key, &why),
                 }
+            } else if let Some(known) = kept(key).and_then(|before| before.published_of(&key.name)) {
+                published.push(Arc::clone(known));
+                Box::new(PublishedKey(Arc::clone(known)))
             } else {
                 match key.key() {
-                    Ok(Some(made)) => {
-                        let made = Arc::new(made);
-                        if !key.jwks_url.is_empty() {
-                            published.extend(PublishedKeys::new(key, Arc::clone(&made)));
+                    Ok(Some(made)) if !key.jwks_url.is_empty() => match PublishedKeys::new(key, made) {
+                        Ok(made) => {
+                            let made = Arc::new(made);
+                            published.push(Arc::clone(&made));
+                            Box::new(PublishedKey(made))
                         }
-                        Box::new(OwnKey(made))
-                    }
+                        Err(why) => broken(key, &why),
+                    },
+                    Ok(Some(made)) => Box::new(OwnKey(made)),
                     Ok(None) => Box::new(BrokenKey),
                     Err(why) => broken(key, &why),
                 }
             };
             keys.insert(key.name.clone(), check);
         }
+        let configured = access.grant_secret.reveal().as_bytes();
+        let secret = if configured.is_empty() { secret } else { configured };
         let networks = access.networks.iter().map(|it| (it.name.clone(), network(&it.cidr)));
         let control = AccessControl {
             rules: Rules(access.rules.iter().map(rule).collect()),
@@ -84,6 +93,10 @@ impl AccessTable {
         };
         let trusted = config.server.trusted_proxies.clone();
         Self { settings: access.clone(), proxies: network(&trusted), trusted, control, hooks, published }
+    }
+
+    fn published_of(&self, key: &str) -> Option<&Arc<PublishedKeys>> {
+        self.published.iter().find(|published| published.name() == key)
     }
 
     /// Whether it is the one of that configuration.
@@ -107,7 +120,7 @@ impl AccessTable {
     /// The hooks that decide about a name.
     pub(super) fn hooks_of(&self, subject: Subject<'_>) -> impl Iterator<Item = &Arc<Hook>> {
         let ways = self.control.rules.rule(subject).map(|rule| rule.ways.as_slice()).unwrap_or_default();
-        ways.iter().flat_map(|way| &way.0).filter_map(|need| match need {
+        ways.iter().flat_map(WayIn::needs).filter_map(|need| match need {
             Need::Key(name) => self.hooks.get(name),
             Need::Network(_) => None,
         })
@@ -115,7 +128,7 @@ impl AccessTable {
 
     /// Fetches published keys whenever it is time; never ends.
     pub(super) async fn fetch(&self) {
-        futures_util::future::join_all(self.published.iter().map(PublishedKeys::keep_fresh)).await;
+        futures_util::future::join_all(self.published.iter().map(|published| published.keep_fresh())).await;
         std::future::pending::<()>().await;
     }
 }

@@ -26,6 +26,8 @@ fn control() -> AccessControl {
         rules: Rules(vec![
             rule("Live_*", &["network:campus", "key:moodle"]),
             rule("vod/secret/*", &["key:moodle"]),
+            rule("films/*/secret/*", &["key:moodle"]),
+            rule("both", &["network:campus + key:moodle"]),
         ]),
         networks: [("campus".to_owned(), Network::new(["192.0.2.0/24"]).expect("a network"))].into(),
         keys: [("moodle".to_owned(), Box::new(Named) as Box<dyn KeyCheck>)].into(),
@@ -124,6 +126,15 @@ fn what_is_revoked_opens_nothing_more() {
     let again = control().admit(&visit("Live_A", None, VisitStep::Entry, 2), &revoked);
     assert!(matches!(&again, Ok(Admission::Granted(other)) if other != grant), "{again:?}");
     let key = Revocations { keys: ["moodle".to_owned()].into(), ..Revocations::default() };
+    // A key that was needed beside something else, too.
+    let mut both =
+        Visit { subject: Subject("both"), scope: "both", ..visit("both", None, VisitStep::Entry, 0) };
+    both.shown.address = "192.0.2.9".parse().expect("an address");
+    let Ok(Admission::Granted(of_both)) = admit(&both) else { panic!("it has both") };
+    let onward = Visit { grant: Some(&of_both), step: VisitStep::Onward, ..both };
+    assert_eq!(admit(&onward), Ok(Admission::Carried));
+    assert_eq!(control().admit(&onward, &key), Err(Refusal::Revoked));
+    let onward = visit("", Some(grant), VisitStep::Onward, 1);
     assert_eq!(control().admit(&onward, &key), Err(Refusal::Revoked));
     assert_eq!(control().admit(&visit("Live_A", None, VisitStep::Entry, 1), &key), Err(Refusal::Revoked));
     revoked.revoke("~other", at(BEGIN + 99_999), at(BEGIN + 60_000));
@@ -134,6 +145,18 @@ fn what_is_revoked_opens_nothing_more() {
 fn a_list_says_names_to_those_alone_who_may_have_all() {
     let list = Visit { scope: "vod", subject: Subject("vod"), ..visit("", None, VisitStep::Onward, 0) };
     assert_eq!(control().admit_to_all(&list, &Revocations::default()), Err(Refusal::Missing));
+    let films = Visit { scope: "films", subject: Subject("films"), ..list };
+    assert_eq!(control().admit_to_all(&films, &Revocations::default()), Err(Refusal::Missing));
     let other = Visit { scope: "x", subject: Subject("x"), ..list };
     assert_eq!(control().admit_to_all(&other, &Revocations::default()), Ok(Admission::Open));
+}
+
+#[test]
+fn a_way_that_is_closed_ends_who_came_by_it() {
+    let onward = visit("", Some(granted()), VisitStep::Onward, 1);
+    let mut now = control();
+    now.rules.0[0].ways.truncate(1);
+    assert_eq!(now.admit(&onward, &Revocations::default()), Err(Refusal::Revoked));
+    now.rules.0[0].ways.clear();
+    assert_eq!(now.admit(&onward, &Revocations::default()), Err(Refusal::Revoked));
 }

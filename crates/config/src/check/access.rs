@@ -11,6 +11,9 @@ use super::{Checker, Place, quoted};
 /// The periods that grants may have, in seconds: shorter ones are different for each viewer, longer ones are of use to others.
 const PERIOD_S: std::ops::RangeInclusive<u32> = 30..=3600;
 
+/// Bytes that a secret of grants has at least: who has one grant could try secrets at leisure.
+pub(super) const SECRET_BYTES_MIN: usize = 16;
+
 pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     let access = &config.access;
     let table = Place::top("access");
@@ -27,6 +30,13 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     if !access.grant_secret.is_empty() && has_file {
         let message = "access: give grant_secret or grant_secret_file, not both";
         checker.fault(&table.key("grant_secret_file"), message);
+    }
+    let secret = access.grant_secret.reveal();
+    if !secret.is_empty() && (secret.len() < SECRET_BYTES_MIN || secret.starts_with("change-me")) {
+        let message = format!(
+            "access: grant_secret: it is found by trying, if it is not at least {SECRET_BYTES_MIN} bytes by chance: openssl rand -hex 32"
+        );
+        checker.fault(&table.key("grant_secret"), message);
     }
     let mut names = Names::of("network");
     for (index, network) in access.networks.iter().enumerate() {
@@ -140,11 +150,17 @@ fn rules(checker: &mut Checker<'_>, config: &Config) {
         if rule.allow.is_empty() {
             checker.warning(&place, format!("{subject}: allow is empty: nobody may watch {:?}", rule.path));
         }
-        if ways.len() > 1 && ways.iter().any(|way| way.0.is_empty()) {
+        if ways.len() > 1 && ways.iter().any(WayIn::is_open) {
             checker.warning(
                 &place.key("allow"),
                 format!("{subject}: \"public\" makes all else in allow meaningless"),
             );
+        }
+        if let Some((app, _)) = rule.path.trim_matches('/').split_once('/')
+            && config.channels.iter().any(|channel| channel.name == app)
+        {
+            let message = format!("{subject}: path: a channel has no parts: {app:?} is all of it");
+            checker.fault(&place.key("path"), message);
         }
         let before = access.rules.iter().take(index).position(|other| shadows(other, rule));
         if let Some(other) = before {
@@ -186,7 +202,7 @@ fn one_way(
             return None;
         }
     };
-    for need in &way.0 {
+    for need in way.needs() {
         let (kind, name, known): (_, _, Vec<&str>) = match need {
             Need::Network(name) => {
                 ("network", name, config.access.networks.iter().map(|it| &*it.name).collect())

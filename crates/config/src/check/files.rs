@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::super::{Config, OpenIdConnect, Secret};
+use super::access::SECRET_BYTES_MIN;
 use super::names::subject;
 use super::server::{TOKEN_RULE, is_token};
 use super::{Checker, Place, secrets};
@@ -107,6 +108,12 @@ fn access(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
     let place = Place::top("access");
     let (file, secret_of) = (&access.grant_secret_file, &mut access.grant_secret);
     secret(checker, &place.key("grant_secret_file"), "access: grant_secret_file", file, secret_of);
+    if !file.as_os_str().is_empty() && (1..SECRET_BYTES_MIN).contains(&secret_of.reveal().len()) {
+        let message = format!(
+            "access: grant_secret_file: a secret of less than {SECRET_BYTES_MIN} bytes is found by trying"
+        );
+        checker.fault(&place.key("grant_secret_file"), message);
+    }
     for (index, key) in access.keys.iter_mut().enumerate() {
         let place = place.key("key").item(index);
         let subject = subject("key", &key.name, index);

@@ -61,6 +61,7 @@ export class Player {
     this.video = video;
     this.changed = changed;
     this.trouble = false;
+    this.lost = null; // the status by which the server has said that there is no right to it any more
     this.failures = 0;
     this.native = !Hls.isSupported();
     video.addEventListener("error", () => this.native && this.again());
@@ -115,7 +116,15 @@ export class Player {
     const wait = WAIT_MS[Math.min(this.failures, WAIT_MS.length - 1)];
     this.failures += 1;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
+    this.timer = setTimeout(async () => {
+      // A right that has ended does not come back by itself.
+      const { status } = await offered(this.url);
+      if ([401, 403, 410].includes(status)) {
+        this.lost = status;
+        this.hls?.destroy();
+        this.hls = null;
+        return this.changed();
+      }
       if (this.hls && data?.type === Hls.ErrorTypes.MEDIA_ERROR && this.failures < 3) this.hls.recoverMediaError();
       else this.load(this.url, Number.isFinite(this.video.duration) ? this.video.currentTime : -1);
       this.video.play().catch(() => {});

@@ -8,20 +8,13 @@ const above = new URL("..", import.meta.url).pathname;
 const parts = location.pathname.slice(above.length).split("/").slice(1).filter(Boolean).map(decodeURIComponent);
 const [app, ...rest] = parts;
 const recorded = rest.length > 0;
-// By what right this page was opened; it stands in the path of all that is fetched.
-const { grant } = document.body.dataset;
-const base = `${above}${encodeURIComponent(app)}${grant ? "/" + grant : ""}${recorded ? "/" + stream(rest) : ""}`;
+// Where it is, beneath the root, with the right by which this page was opened.
+const base = `${above}${document.body.dataset.base}`;
 const url = `${base}/playlist.m3u8`;
 const element = (id) => document.getElementById(id);
 const video = element("video");
 const root = element("player");
 let last = null; // the last answer of offered()
-
-function stream(names) {
-  const path = names.map(encodeURIComponent).join("/").replace(/^(smil|mp4)%3A/i, "$1:");
-  if (/^(smil|mp4):/.test(path)) return path;
-  return `${/\.smil$/i.test(path) ? "smil" : "mp4"}:${path}`;
-}
 
 // Icons, as SVG paths in a box of 24 x 24.
 const signs = {
@@ -115,7 +108,7 @@ function draw() {
 // Why nothing will play, however often it is asked for: the right to it has ended, a recording is not there, or nothing in it
 // can be played.
 function lostFor() {
-  return { 401: "denied", 403: "denied", 410: "denied", ...(recorded ? { 404: "gone", 415: "unplayable" } : {}) }[last?.status];
+  return { 401: "denied", 403: "denied", 410: "denied", ...(recorded ? { 404: "gone", 415: "unplayable" } : {}) }[player.lost ?? last?.status];
 }
 
 function drawTime() {
