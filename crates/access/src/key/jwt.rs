@@ -6,32 +6,34 @@
 //! ([`Refusal::OtherSubject`]); `exp`, which is demanded, and `nbf`, with 30 seconds of leeway.
 //!
 //! The key says which algorithm it is for, never the token: a public key cannot be used as a secret, `none` is no algorithm,
-//! and a secret is never taken out of a set of published keys.
+//! and a secret is never taken out of a set of published keys. [`verified`] is this part alone, for tokens that say something
+//! else: those of a sign-in.
 //!
 //! A portal's service worker sends its token with every request, so tokens whose signature was right are kept, by their
 //! SHA-256, until there are [`CACHED_TOKENS`] newer ones: then a check costs 0.4 µs, half of it the hash, instead of a
 //! signature. Times and claims are asked at each request. Other keys ([`WebTokens::replace_keys`]) begin with an empty cache.
 
 mod claims;
+mod fault;
 mod keys;
+mod signed;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use quick_cache::sync::Cache;
 use ring::{digest, hmac};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
+pub use fault::JwtFault;
 pub use keys::{KEY_SET_BYTES_MAX, KeySetFault, PublicKeys};
+pub use signed::verified;
 
 use super::{KeyFault, Pass, shown};
 use crate::secrets::{SecretFault, Secrets};
 use crate::{Credentials, Refusal, Subject};
 use claims::Claims;
+use signed::SignedToken;
 
 /// How much clocks may differ. Nothing else here has leeway.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(30);
@@ -97,14 +99,6 @@ struct Verified {
     until: Timestamp,
     /// Until when its secret is good.
     secret_until: Option<Timestamp>,
-}
-
-/// The header (RFC 7515 §4.1). What it says about keys (`jwk`, `jku`, `x5u`) is not read.
-#[derive(Deserialize)]
-struct JwtHeader {
-    alg: String,
-    kid: Option<String>,
-    crit: Option<IgnoredAny>,
 }
 
 impl WebTokens {
@@ -196,31 +190,22 @@ impl WebTokens {
 
     /// Form, key, signature, issuer and audience.
     fn verify(&self, published: &Published, token: &str, now: Timestamp) -> Result<Verified, Refusal> {
-        let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| Refusal::Malformed);
-        let (signed, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(Refusal::Malformed)?;
-        let (header, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
-        let header: JwtHeader = serde_json::from_slice(&header).map_err(|_| Refusal::Malformed)?;
-        // Extensions that must be understood (§4.1.11): none is.
-        if header.crit.is_some() {
-            return Err(Refusal::Malformed);
-        }
+        let token = SignedToken::read(token, shown::TOKEN_BYTES_MAX)?;
         let secret_until = match &self.settings.proof {
             JwtProof::Secrets(secrets) => {
-                if header.alg != "HS256" {
+                if token.algorithm() != "HS256" {
                     return Err(Refusal::UnknownKey);
                 }
                 let is_signed_with =
-                    |mac: &hmac::Key| hmac::verify(mac, signed.as_bytes(), &signature).is_ok();
+                    |mac: &hmac::Key| hmac::verify(mac, token.signed, &token.signature).is_ok();
                 secrets.find(now, |secret| is_signed_with(secret.mac()))?.until()
             }
             JwtProof::Keys(_) | JwtProof::Fetched => {
-                let keys = published.keys.as_ref().ok_or(Refusal::Unavailable)?;
-                keys.verify(&header.alg, header.kid.as_deref(), signed.as_bytes(), &signature)?;
+                token.is_signed_by(published.keys.as_ref().ok_or(Refusal::Unavailable)?)?;
                 None
             }
         };
-        let claims = Claims::read(&payload, &self.settings.issuers, &self.settings.audiences)?;
+        let claims = Claims::read(&token.payload, &self.settings.issuers, &self.settings.audiences)?;
         let time = |time: Timestamp, leeway| time.checked_add(leeway).map_err(|_| Refusal::Malformed);
         let from = claims.from.map(|from| time(from, -LEEWAY)).transpose()?;
         let until = time(claims.until, LEEWAY)?;

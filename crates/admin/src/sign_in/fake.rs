@@ -11,8 +11,8 @@ use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, StatusCode};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -22,32 +22,49 @@ use amphi_media::Lock;
 
 /// A key that signs, and its public half.
 pub(in super::super) struct SigningKey {
-    algorithm: Algorithm,
-    key: EncodingKey,
+    pair: SigningPair,
     pub(super) public: Value,
+}
+
+enum SigningPair {
+    Ecdsa(EcdsaKeyPair),
+    Edwards(Ed25519KeyPair),
 }
 
 impl SigningKey {
     pub(in super::super) fn ecdsa(kid: &str) -> Self {
-        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
-        let point = pair.public_key_raw();
+        let (kind, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+        let document = EcdsaKeyPair::generate_pkcs8(kind, &random).expect("a key");
+        let pair = EcdsaKeyPair::from_pkcs8(kind, document.as_ref(), &random).expect("a key");
+        let point = pair.public_key().as_ref();
         let [x, y] = [&point[1..33], &point[33..65]].map(|it| URL_SAFE_NO_PAD.encode(it));
         let public =
             json!({ "kty": "EC", "crv": "P-256", "kid": kid, "use": "sig", "alg": "ES256", "x": x, "y": y });
-        Self { algorithm: Algorithm::ES256, key: EncodingKey::from_ec_der(&pair.serialize_der()), public }
+        Self { pair: SigningPair::Ecdsa(pair), public }
     }
 
     pub(super) fn edwards(kid: &str) -> Self {
-        let pair = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
-        let x = URL_SAFE_NO_PAD.encode(pair.public_key_raw());
+        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
+        let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).expect("a key");
+        let x = URL_SAFE_NO_PAD.encode(pair.public_key());
         let public = json!({ "kty": "OKP", "crv": "Ed25519", "kid": kid, "x": x });
-        Self { algorithm: Algorithm::EdDSA, key: EncodingKey::from_ed_der(&pair.serialize_der()), public }
+        Self { pair: SigningPair::Edwards(pair), public }
     }
 
     /// `claims`, signed; the header names the key `kid`, if any.
     pub(in super::super) fn sign(&self, kid: Option<&str>, claims: &Value) -> String {
-        let header = Header { kid: kid.map(str::to_owned), ..Header::new(self.algorithm) };
-        encode(&header, claims, &self.key).expect("signed")
+        let alg = if matches!(self.pair, SigningPair::Ecdsa(_)) { "ES256" } else { "EdDSA" };
+        let mut header = json!({ "typ": "JWT", "alg": alg });
+        if let Some(kid) = kid {
+            header["kid"] = kid.into();
+        }
+        let [header, claims] = [&header, claims].map(|it| URL_SAFE_NO_PAD.encode(it.to_string()));
+        let signed = format!("{header}.{claims}");
+        let signature = match &self.pair {
+            SigningPair::Ecdsa(pair) => pair.sign(&SystemRandom::new(), signed.as_bytes()).expect("signed"),
+            SigningPair::Edwards(pair) => pair.sign(signed.as_bytes()),
+        };
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 }
 

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::discovery::{ClientIdentity, CodeExchange, Discovery, document_url};
-use super::identity::{Expected, KeySet, TokenFault, verify};
+use super::identity::{Expected, TokenFault, verify};
+use amphi_access::key::jwt::{KeySetFault, PublicKeys};
 use amphi_config::OpenIdConnect;
 use amphi_media::MediaTime;
 
@@ -46,8 +47,8 @@ pub(super) enum ProviderFault {
     TooLong,
     #[error("its document cannot be used: {0}")]
     Document(String),
-    #[error("its keys are no JWK set")]
-    Keys,
+    #[error("what it publishes as its keys cannot be used: {0}")]
+    Keys(#[from] KeySetFault),
     #[error("its answer to the code has no ID token")]
     NoToken,
     #[error("it refused the code ({0}): are client_id, client_secret and redirect_url as registered there?")]
@@ -128,7 +129,7 @@ pub(super) struct Provider {
     pub(super) settings: OpenIdConnect,
     client: Client,
     document: Mutex<KeptAnswer<Discovery>>,
-    keys: Mutex<KeptAnswer<KeySet>>,
+    keys: Mutex<KeptAnswer<PublicKeys>>,
 }
 
 impl Provider {
@@ -164,10 +165,11 @@ impl Provider {
     }
 
     /// Its keys, not older than `age`.
-    async fn keys(&self, url: &Url, age: Duration) -> Result<Arc<KeySet>, ProviderFault> {
+    async fn keys(&self, url: &Url, age: Duration) -> Result<Arc<PublicKeys>, ProviderFault> {
         let fetch = async {
             let bytes = self.read(self.client.get(url.clone())).await?;
-            KeySet::read(&bytes).ok_or(ProviderFault::Keys)
+            let text = core::str::from_utf8(&bytes).map_err(|_| KeySetFault::Json)?;
+            Ok(PublicKeys::from_jwks(text)?)
         };
         self.keys.lock().await.get(age, fetch).await
     }

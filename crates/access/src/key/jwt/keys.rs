@@ -12,13 +12,16 @@ use serde::Deserialize;
 use spki::der::DecodePem as _;
 use spki::{ObjectIdentifier, SubjectPublicKeyInfoOwned};
 
-use crate::Refusal;
+use super::fault::JwtFault;
 
 /// The longest set that is read, in bytes.
 pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
-/// How many keys of a set are used: a token without `kid` may have to be tried with each.
-const MOST_KEYS: usize = 16;
-/// How many keys a set has.
+/// How many keys for signatures a set has.
+const MOST_KEYS: usize = 64;
+/// With how many keys a token is tried. So many fit only where it or they have no `kid`; OpenID Connect Core 1.0 §10.1 demands
+/// one where there are several keys.
+const MOST_TRIED: usize = 16;
+/// How many keys a set has, those for something else too.
 const MOST_PUBLISHED: usize = 256;
 /// How short an RSA modulus may be, in bytes (RFC 7518 §3.3).
 const RSA_BYTES_MIN: usize = 256;
@@ -143,14 +146,15 @@ impl PublicKeys {
         kid: Option<&str>,
         signed: &[u8],
         signature: &[u8],
-    ) -> Result<(), Refusal> {
-        let signed_by = SignedBy::named(alg).ok_or(Refusal::UnknownKey)?;
+    ) -> Result<(), JwtFault> {
+        let signed_by = SignedBy::named(alg).ok_or(JwtFault::Algorithm)?;
         let is_named = |key: &&PublicKey| match (kid, &key.kid) {
             (Some(kid), Some(own)) => kid == own,
             _ => true,
         };
-        let mut refused = Refusal::UnknownKey;
-        for key in self.0.iter().filter(|key| key.signed_by == signed_by).filter(is_named) {
+        let mut fault = JwtFault::UnknownKey;
+        let fitting = self.0.iter().filter(|key| key.signed_by == signed_by).filter(is_named);
+        for key in fitting.take(MOST_TRIED) {
             let verified = match &key.material {
                 Material::Encoded(bytes) => {
                     UnparsedPublicKey::new(signed_by.algorithm(), bytes).verify(signed, signature)
@@ -161,10 +165,10 @@ impl PublicKeys {
             };
             match verified {
                 Ok(()) => return Ok(()),
-                Err(_) => refused = Refusal::Signature,
+                Err(_) => fault = JwtFault::Signature,
             }
         }
-        Err(refused)
+        Err(fault)
     }
 }
 
@@ -231,7 +235,7 @@ pub enum KeySetFault {
     #[error("it is no public key in PEM: `-----BEGIN PUBLIC KEY-----`, as `openssl pkey -pubout` writes it")]
     Pem,
     /// More keys than are used.
-    #[error("it has more than {MOST_KEYS} keys for signatures: a token may have to be tried with each")]
+    #[error("it has more than {MOST_KEYS} keys for signatures, or {MOST_PUBLISHED} in all")]
     Many,
     /// No key for RS256 with at least 2048 bits, ES256, ES384 or EdDSA.
     #[error("it has no key for RS256 (of 2048 bits or more), ES256, ES384 or EdDSA with Ed25519")]
