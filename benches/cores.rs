@@ -167,10 +167,10 @@ fn grants(criterion: &mut Criterion) {
     let (revoked, grants) = (Revocations::default(), grants());
     let mut group = criterion.benchmark_group("access");
     group.bench_function("check_a_grant", |bencher| {
-        bencher.iter(|| grants.check("Live_PAES", black_box(&grant)).expect("it is right"))
+        bencher.iter(|| grants.check("Live_PAES", black_box(&grant)).expect("it is right"));
     });
     group.bench_function("admit_by_a_grant", |bencher| {
-        bencher.iter(|| control.admit(black_box(&visit(Some(&grant))), &revoked).expect("it is right"))
+        bencher.iter(|| control.admit(black_box(&visit(Some(&grant))), &revoked).expect("it is right"));
     });
     group.finish();
 }

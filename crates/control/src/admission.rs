@@ -63,14 +63,13 @@ impl AdmissionBook {
             }
         };
         let known = decoded(&saved.grant_secret).filter(|secret| secret.len() == SECRET_BYTES);
-        let secret: Arc<[u8]> = match known {
-            Some(secret) => secret.into(),
-            None => {
-                let mut secret = [0; SECRET_BYTES];
-                getrandom::fill(&mut secret).map_err(io::Error::other)?;
-                saved.grant_secret = encoded(&secret);
-                secret.as_slice().into()
-            }
+        let secret: Arc<[u8]> = if let Some(secret) = known {
+            secret.into()
+        } else {
+            let mut secret = [0; SECRET_BYTES];
+            getrandom::fill(&mut secret).map_err(io::Error::other)?;
+            saved.grant_secret = encoded(&secret);
+            secret.as_slice().into()
         };
         let revoked = Revocations {
             keys: saved.revoked_keys.iter().cloned().collect(),
