@@ -34,7 +34,7 @@ enum HeldThing {
 }
 
 impl HeldRight {
-    /// The right that `caller` was admitted by; `None` for publishers.
+    /// The right that `caller` was admitted by; `None` where it cannot be asked about again.
     pub(in crate::delivery) fn new(
         door: &Arc<dyn Door>,
         caller: &AccessRequest<'_>,
@@ -43,7 +43,9 @@ impl HeldRight {
         let grant = match admission {
             Admission::Granted(grant) => Some(grant),
             Admission::Carried => caller.grant.map(str::to_owned),
-            Admission::Open | Admission::Shown => None,
+            Admission::Open => None,
+            // What was shown is not kept.
+            Admission::Shown => return None,
         };
         let what = match caller.wish {
             AccessAction::Play(Resolved::Channel { channel, .. }) => HeldThing::Channel(channel.to_owned()),
