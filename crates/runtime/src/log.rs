@@ -45,11 +45,12 @@ const DEFAULT: &str = "amphi=info";
 
 /// The crates, and the modules that filters may name: `amphi::source` means `amphi_source`, `amphi::matrix` means
 /// `amphi_control::matrix`.
-const CRATES: [(&str, &[&str]); 14] = [
+const CRATES: [(&str, &[&str]); 15] = [
+    ("access", &["access"]),
     ("admin", &["admin"]),
     ("config", &["config"]),
     ("container", &["container"]),
-    ("control", &["agenda", "alarm", "audit", "matrix", "push", "rehearsal", "schedule"]),
+    ("control", &["admission", "agenda", "alarm", "audit", "matrix", "push", "rehearsal", "schedule"]),
     ("http", &["http"]),
     ("ladder", &["ladder"]),
     ("loadtest", &["loadtest"]),
