@@ -17,7 +17,7 @@ const SHARED: [&str; 4] = ["control", "media", "protocol", "runtime"];
 
 /// Storeys from the ground up, as in the picture in `lib.rs`. A module may import from lower ones only.
 const STOREYS: [&[&str]; 5] = [
-    &["media", "clock", "log", "meter", "retry", "percent", "state_file"],
+    &["media", "clock", "log", "meter", "retry", "percent", "socket", "state_file", "tls"],
     &[
         "access",
         "agenda",
@@ -43,7 +43,7 @@ const STOREYS: [&[&str]; 5] = [
 ];
 
 /// Crates that Cargo keeps free of a runtime and of sockets.
-const WITHOUT_RUNTIME: [&str; 5] = ["access", "media", "config", "container", "protocol"];
+const WITHOUT_RUNTIME: [&str; 6] = ["access", "media", "config", "container", "protocol", "tls"];
 
 /// Crates that those do not depend on.
 const RUNTIME: [&str; 9] =
@@ -141,6 +141,7 @@ const CORES: &[(&str, &[&str])] = &[
         ],
     ),
     ("crates/loadtest/src/", &["buffer", "fragment"]),
+    ("crates/tls/src/", &["identity", "keeper", "settings", "store"]),
     ("crates/admin/src/", &["attendance"]),
     (
         "src/",

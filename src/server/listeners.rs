@@ -139,7 +139,7 @@ impl ControlPort {
         let end = stage.end.clone();
         // If the accept loop panics, its connections go on and keep their places.
         stage.supervise(TaskSpec::new(format!("port {name}")), Port::new(listener), move |port| {
-            Box::pin(http::serve_with_peer(port, router.clone(), places.clone(), limits, end.clone()))
+            Box::pin(http::serve_with_peer(port, router.clone(), places.clone(), limits, None, end.clone()))
         });
     }
 }

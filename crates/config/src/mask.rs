@@ -7,7 +7,8 @@
 use super::suggest::closest;
 
 /// Keys whose values are never shown.
-pub(super) const SECRET_KEYS: [&str; 5] = ["url", "publish_key", "password", "token", "viewer_token"];
+pub(super) const SECRET_KEYS: [&str; 6] =
+    ["url", "publish_key", "password", "token", "viewer_token", "eab_hmac_key"];
 
 /// `line` without what may be secret in it.
 pub(super) fn line(line: &str) -> String {

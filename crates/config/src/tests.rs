@@ -88,10 +88,13 @@ fn the_shipped_file_names_every_key() {
         keys::<Alarm>(),
         keys::<Webhook>(),
         keys::<WowzaRest>(),
+        keys::<Tls>(),
+        keys::<Certificate>(),
+        keys::<Acme>(),
     ];
     for key in all.iter().flatten() {
         let written = text.lines().filter(|line| !line.starts_with('#')).any(|line| {
-            [format!("{key} = "), format!("[{key}]"), format!(".{key}]]")]
+            [format!("{key} = "), format!("[{key}]"), format!(".{key}]")]
                 .iter()
                 .any(|form| line.contains(form))
         });

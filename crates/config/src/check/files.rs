@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::super::{Config, Secret};
 use super::names::subject;
 use super::server::{TOKEN_RULE, is_token};
-use super::{Checker, Place, secrets};
+use super::{Checker, Place, certificates, secrets};
 
 /// Bytes that are read of a secret's file at most.
 const SECRET_LIMIT: u64 = 4096;
@@ -15,11 +15,7 @@ const SECRET_LIMIT: u64 = 4096;
 /// Joins every path to `directory`, the configuration's own; reads the files of secrets into the values that they stand
 /// for; reports what is missing.
 pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
-    let resolve = |path: &mut PathBuf| {
-        if !path.as_os_str().is_empty() {
-            *path = directory.join(&*path);
-        }
-    };
+    let resolve = |path: &mut PathBuf| resolve(directory, path);
     resolve(&mut config.server.state_dir);
     for (index, channel) in config.channels.iter_mut().enumerate() {
         resolve(&mut channel.waiting);
@@ -41,6 +37,16 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
             let place = Place::top("vod").item(index).key("root");
             let message = format!("{subject}: root {} is not a directory at present", vod.root.display());
             checker.warning(&place, message);
+        }
+    }
+    for (index, source) in config.sources.iter_mut().enumerate() {
+        resolve(&mut source.ca_file);
+        if let Some(Err(error)) =
+            Some(&source.ca_file).filter(|path| !path.as_os_str().is_empty()).map(|path| readable_file(path))
+        {
+            let subject = subject("source", &source.name, index);
+            let place = Place::top("source").item(index).key("ca_file");
+            checker.fault(&place, format!("{subject}: ca_file {}: {error}", source.ca_file.display()));
         }
     }
     for (index, push) in config.pushes.iter_mut().enumerate() {
@@ -78,6 +84,7 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
             secrets::token(checker, config, &Place::top("admin").key(key), key, token.reveal());
         }
     }
+    certificates::check(checker, config, directory);
     calendar(checker, config, directory);
     resolve(&mut config.schedule.ca_file);
     let ca_file = &config.schedule.ca_file;
@@ -91,6 +98,13 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
     secret(checker, &place, "schedule: password_file", file, password);
 }
 
+/// Joins a path to `directory`, unless it is empty.
+pub(super) fn resolve(directory: &Path, path: &mut PathBuf) {
+    if !path.as_os_str().is_empty() {
+        *path = directory.join(&*path);
+    }
+}
+
 /// A calendar that is a file is resolved like every path. It may be written after the server starts: not a fault.
 fn calendar(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
     let schedule = &mut config.schedule;
@@ -102,7 +116,7 @@ fn calendar(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
     schedule.url = Secret::new(path.to_string_lossy());
 }
 
-fn readable_file(path: &Path) -> io::Result<fs::File> {
+pub(super) fn readable_file(path: &Path) -> io::Result<fs::File> {
     // Checked first: opening a named pipe would wait for its writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a file"));
@@ -111,7 +125,13 @@ fn readable_file(path: &Path) -> io::Result<fs::File> {
 }
 
 /// Puts the first line of `path`, trimmed, into `value`.
-fn secret(checker: &mut Checker<'_>, place: &Place, subject: &str, path: &Path, value: &mut Secret) {
+pub(super) fn secret(
+    checker: &mut Checker<'_>,
+    place: &Place,
+    subject: &str,
+    path: &Path,
+    value: &mut Secret,
+) {
     if path.as_os_str().is_empty() {
         return;
     }

@@ -45,7 +45,9 @@ pub(super) fn check(checker: &mut Checker<'_>, sources: &[Source]) {
 fn pulled_url(text: &str) -> Result<(), &'static str> {
     match url::Url::parse(text) {
         Err(_) => Err("is not a URL like \"rtsp://192.0.2.14/extron1\""),
-        Ok(url) if url.scheme() != "rtsp" => Err("does not begin with \"rtsp://\""),
+        Ok(url) if !matches!(url.scheme(), "rtsp" | "rtsps") => {
+            Err("does not begin with \"rtsp://\" or \"rtsps://\"")
+        }
         Ok(url) if url.host_str().is_none_or(str::is_empty) => Err("names no host"),
         Ok(_) => Ok(()),
     }
@@ -58,6 +60,7 @@ mod tests {
     #[test]
     fn only_rtsp_urls_with_a_host_are_pulled() {
         assert_eq!(pulled_url("rtsp://admin:hunter2@192.0.2.14:554/extron1"), Ok(()));
+        assert_eq!(pulled_url("rtsps://192.0.2.14/extron1"), Ok(()));
         assert_eq!(pulled_url("rtsp://[2001:db8::1]/x"), Ok(()));
         for bad in
             ["", "extron1", "192.0.2.14/extron1", "http://192.0.2.14/x", "rtsp:///x", "rtsp://h:99999/"]
