@@ -50,7 +50,7 @@ pub use air::{Air, AirReader, AirTiming, air};
 pub use audience::{Audience, ChannelAudience, RungViewers, ViewerGuard, ViewerProtocol, ViewersByProtocol};
 pub use counts::{AnswerCounts, AnswerKind};
 pub use door::{AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol, Resolved, Selection};
-pub use http::{Delivery, PageSettings, Portal, Showing, portal, route};
+pub use http::{AcmeProofs, Delivery, PageSettings, Portal, Showing, TlsPolicy, portal, route};
 pub use poster::{PosterError, poster, thumbnail};
 pub use push::PushTask;
 pub use registry::{PublishedChannel, Registry};

@@ -8,6 +8,7 @@
 mod admin_port;
 mod ask;
 mod budget;
+mod certificates;
 mod channel_task;
 mod channels;
 mod clock_watch;

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 use super::admin_port::AdminPort;
+use super::certificates::Certificates;
 use super::listeners::{Addresses, OpenPorts};
 use super::running::RunningParts;
 use super::shared::{ServerContext, Tellers};
@@ -78,7 +79,10 @@ impl Server {
         let (insight, watched) = observer::spawn(&shared, &cache, &mut stages.listening);
         thumbnails::spawn(&shared, cache, watched, &mut stages.listening);
         let (rehearsals, checks) = rehearser::spawn(&shared, &mut stages.listening);
-        let notes = notes(&shared, plan_unsaved, &ports);
+        let certificates = Certificates::new()?;
+        certificates.watch(shared.config.clone(), Arc::clone(&shared.clocks.wall), &mut stages.listening);
+        let mut notes = notes(&shared, plan_unsaved, &ports);
+        notes.push((AlarmKind::Certificate, "certificates", Arc::clone(&certificates.note)));
         let found = WatchInputs { checks, configuration, notes };
         let said = watchman::spawn(&shared, found, &mut stages.listening)?;
         portal::spawn(&shared, &mut stages.listening);
@@ -96,7 +100,7 @@ impl Server {
         };
         let addresses = ports.addresses.clone();
         let router = admin.router(&shared, &addresses, stages.listening.end.clone());
-        ports.serve(&shared, router, &mut stages.listening)?;
+        ports.serve(&shared, router, &certificates, &mut stages.listening)?;
 
         running.apply(config).await?;
         ready.send_replace(true);

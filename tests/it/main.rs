@@ -40,5 +40,6 @@ mod sources;
 mod spoiled;
 mod stream;
 mod tasks;
+mod tls;
 mod vod;
 mod wowza;

@@ -1,0 +1,159 @@
+//! The certificates of all ports: read at start, and again and again.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::stage::{Stage, TaskSpec};
+use crate::delivery::AcmeProofs;
+use amphi_config::{Certificate, Config};
+use amphi_media::clock::WallClock;
+use amphi_media::meter::Note;
+use amphi_runtime::socket::Handshakes;
+use amphi_tls::{CertificateStore, Offered, PairKeeper, server_config};
+
+/// The time between two looks at the files.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Bytes that are read of one file.
+const PEM_LIMIT: u64 = 1 << 20;
+
+/// The certificates that are shown.
+#[derive(Clone, Debug)]
+pub(super) struct Certificates {
+    pub(super) store: CertificateStore,
+    pub(super) handshakes: Handshakes,
+    /// For an authority that asks over plain HTTP.
+    pub(super) proofs: AcmeProofs,
+    /// What is wrong with certificates.
+    pub(super) note: Arc<Note>,
+}
+
+/// The files that are looked at.
+struct Watched {
+    certificates: Certificates,
+    pairs: Vec<(Certificate, PairKeeper)>,
+    config: watch::Receiver<Arc<Config>>,
+    clock: Arc<dyn WallClock>,
+}
+
+/// What lies in the files of a pair.
+type Contents = Result<(Vec<u8>, Vec<u8>), String>;
+
+impl Certificates {
+    /// No certificates yet. Fails if the system gives no random bytes.
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let store = CertificateStore::default();
+        let handshakes = Handshakes::new(server_config(store.clone())?);
+        Ok(Self { store, handshakes, proofs: AcmeProofs::default(), note: Arc::default() })
+    }
+
+    /// Reads the files of the configuration, and looks at them until the stage ends.
+    pub(super) fn watch(
+        &self,
+        config: watch::Receiver<Arc<Config>>,
+        clock: Arc<dyn WallClock>,
+        stage: &mut Stage,
+    ) {
+        let mut watched = Watched { certificates: self.clone(), pairs: Vec::new(), config, clock };
+        watched.configure();
+        let contents = read_all(&watched.names());
+        watched.judge(contents);
+        let end = stage.end.clone();
+        stage.supervise(TaskSpec::new("certificates"), watched, move |it| Box::pin(it.run(end.clone())));
+    }
+}
+
+impl Watched {
+    async fn run(&mut self, end: CancellationToken) {
+        loop {
+            let changed = tokio::select! {
+                () = end.cancelled() => return,
+                changed = self.config.changed() => changed.is_ok(),
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+            };
+            if changed {
+                self.configure();
+            }
+            let names = self.names();
+            if names.is_empty() && !changed {
+                continue;
+            }
+            // A file may lie on a share that does not answer.
+            let read = tokio::task::spawn_blocking(move || read_all(&names));
+            let contents = tokio::select! {
+                () = end.cancelled() => return,
+                contents = read => contents.unwrap_or_default(),
+            };
+            self.judge(contents);
+        }
+    }
+
+    fn names(&self) -> Vec<Certificate> {
+        self.pairs.iter().map(|(files, _)| files.clone()).collect()
+    }
+
+    /// Takes the pairs of the configuration in force; those that it had before keep what they show.
+    fn configure(&mut self) {
+        let config = Arc::clone(&self.config.borrow_and_update());
+        let mut before = std::mem::take(&mut self.pairs);
+        for files in &config.tls.certificates {
+            let known = before.iter().position(|(known, _)| known == files);
+            let keeper = known.map_or_else(PairKeeper::default, |at| before.swap_remove(at).1);
+            self.pairs.push((files.clone(), keeper));
+        }
+    }
+
+    fn judge(&mut self, contents: Vec<Contents>) {
+        let now_s = self.clock.now().as_millis() / 1000;
+        let (mut complaints, mut has_changed) = (Vec::new(), false);
+        for ((files, keeper), contents) in self.pairs.iter_mut().zip(&contents) {
+            let chain = files.chain.display();
+            let files = contents.as_ref().map(|(chain, key)| (&**chain, &**key)).map_err(Clone::clone);
+            match keeper.offer(files, now_s) {
+                Offered::Same => {}
+                Offered::Taken(pair) => {
+                    has_changed = true;
+                    let (_, ends) = pair.span_s();
+                    info!(%chain, names = ?pair.names(), days = (ends - now_s) / 86_400, "a certificate is shown");
+                }
+                Offered::Refused(why) => {
+                    warn!(%chain, why, "a certificate is refused, what was shown before stays")
+                }
+            }
+            complaints.extend(keeper.complaint(now_s).map(|why| format!("{chain}: {why}")));
+        }
+        let is_acme = self.pairs.is_empty();
+        if is_acme {
+            return;
+        }
+        if has_changed {
+            let shown = self.pairs.iter().filter_map(|(_, keeper)| keeper.shown());
+            self.certificates.store.show(shown);
+        }
+        match complaints.is_empty() {
+            true => self.certificates.note.clear(),
+            false => self.certificates.note.set(&complaints.join("; ")),
+        }
+    }
+}
+
+fn read_all(pairs: &[Certificate]) -> Vec<Contents> {
+    let pair = |files: &Certificate| Ok((read(&files.chain)?, read(&files.key)?));
+    pairs.iter().map(pair).collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let why = |error: std::io::Error| format!("{}: {error}", path.display());
+    // Opening a named pipe would wait for its writer.
+    if !std::fs::metadata(path).map_err(why)?.is_file() {
+        return Err(format!("{}: not a file", path.display()));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).and_then(|file| file.take(PEM_LIMIT).read_to_end(&mut bytes)).map_err(why)?;
+    Ok(bytes)
+}
