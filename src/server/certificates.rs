@@ -110,16 +110,14 @@ impl Watched {
 
     fn judge(&mut self, contents: Vec<Contents>) {
         let now_s = self.clock.now().as_millis() / 1000;
-        let (mut complaints, mut has_changed) = (Vec::new(), false);
+        let (mut complaints, mut taken) = (Vec::new(), Vec::new());
         for ((files, keeper), contents) in self.pairs.iter_mut().zip(&contents) {
             let chain = files.chain.display();
             let files = contents.as_ref().map(|(chain, key)| (&**chain, &**key)).map_err(Clone::clone);
             match keeper.offer(files, now_s) {
                 Offered::Same => {}
                 Offered::Taken(pair) => {
-                    has_changed = true;
-                    let (_, ends) = pair.span_s();
-                    info!(%chain, names = ?pair.names(), days = (ends - now_s) / 86_400, "a certificate is shown");
+                    taken.push((chain.to_string(), pair));
                 }
                 Offered::Refused(why) => {
                     warn!(%chain, why, "a certificate is refused, what was shown before stays")
@@ -127,17 +125,22 @@ impl Watched {
             }
             complaints.extend(keeper.complaint(now_s).map(|why| format!("{chain}: {why}")));
         }
-        let is_acme = self.pairs.is_empty();
-        if is_acme {
+        if self.pairs.is_empty() {
+            // What ACME has got is not ours to judge.
             return;
         }
-        if has_changed {
+        if !taken.is_empty() {
             let shown = self.pairs.iter().filter_map(|(_, keeper)| keeper.shown());
             self.certificates.store.show(shown);
         }
-        match complaints.is_empty() {
-            true => self.certificates.note.clear(),
-            false => self.certificates.note.set(&complaints.join("; ")),
+        for (chain, pair) in taken {
+            let days = (pair.span_s().1 - now_s) / 86_400;
+            info!(chain, names = ?pair.names(), days, "a certificate is shown");
+        }
+        if complaints.is_empty() {
+            self.certificates.note.clear();
+        } else {
+            self.certificates.note.set(&complaints.join("; "));
         }
     }
 }

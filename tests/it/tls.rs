@@ -85,7 +85,10 @@ impl Authority {
         roots.add(self.der.clone()).expect("a root");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        Arc::new(config.expect("versions").with_root_certificates(roots).with_no_client_auth())
+        let mut config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
+        // A session that is resumed has the certificate of its beginning.
+        config.resumption = rustls::client::Resumption::disabled();
+        Arc::new(config)
     }
 }
 
@@ -309,6 +312,25 @@ fn what_is_spoken_is_modern_and_nothing_else() {
     let plain = format!("http://localhost:{}/api/v1/health", server.admin.port());
     assert!(!run("curl", &["-sS", "-f", &plain]).0);
     assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+fn a_hall_inside_tls_is_pulled_by_its_authority_alone() {
+    let authority = Authority::new();
+    authority.sign("a", &["localhost"], 90);
+    let (hall, _) = server("", &authority.tables(&["a"]));
+    let pulled = |ca: &str| {
+        let url = format!("rtsps://localhost:{}/Live/live_480p", hall.media.port());
+        channel(&format!("url = \"{url}\"\nca_file = \"{ca}\""))
+    };
+    let taker = Server::run(&pulled(""));
+    let sources = || crate::http::get(taker.admin, "/api/v1/sources").text().to_owned();
+    eventually("it is not trusted", || sources().contains("no TLS: invalid peer certificate"));
+    assert_eq!(taker.on_air("Live"), None);
+    taker.rewrite(&pulled(&authority.ca()));
+    eventually("it is on air", || taker.on_air("Live").as_deref() == Some("hall"));
+    assert_eq!(taker.end(), Some(0));
+    assert_eq!(hall.end(), Some(0));
 }
 
 /// Frames that ffmpeg decodes of a URL in four seconds.

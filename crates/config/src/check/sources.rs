@@ -1,6 +1,6 @@
 //! `[[source]]`.
 
-use super::super::{SecondPublisher, Source};
+use super::super::{SecondPublisher, Source, Transport};
 use super::names::{Names, subject};
 use super::{Checker, Place};
 
@@ -29,6 +29,10 @@ pub(super) fn check(checker: &mut Checker<'_>, sources: &[Source]) {
                 }
                 if let Err(what) = pulled_url(source.url.reveal()) {
                     checker.fault(&table.key("url"), format!("{subject}: url {what}"));
+                }
+                if source.url.reveal().starts_with("rtsps:") && source.transport != Transport::Tcp {
+                    let message = format!("{subject}: with rtsps:// only transport = \"tcp\" is inside TLS");
+                    checker.fault(&table.key("transport"), message);
                 }
             }
             (true, false) => {

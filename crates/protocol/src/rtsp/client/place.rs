@@ -64,6 +64,9 @@ impl ServerAddress {
         if !is_rtsp(&url) || url.host_str().is_none_or(str::is_empty) {
             return Err("to something that is no rtsp:// URL");
         }
+        if home.url.scheme() == "rtsps" && url.scheme() != "rtsps" {
+            return Err("from rtsps:// to rtsp://, where everything would be in the clear");
+        }
         let own = (!url.username().is_empty()).then(|| Credentials {
             username: percent::decode_lossy(url.username()),
             password: percent::decode_lossy(url.password().unwrap_or_default()),
@@ -83,7 +86,7 @@ fn parse(text: &str) -> Option<Url> {
 }
 
 fn is_rtsp(url: &Url) -> bool {
-    url.scheme() == "rtsp"
+    matches!(url.scheme(), "rtsp" | "rtsps")
 }
 
 fn without_credentials(url: &Url) -> Url {
