@@ -20,6 +20,7 @@ const STOREYS: [&[&str]; 5] = [
     &["media", "clock", "log", "meter", "retry", "percent", "socket", "state_file", "tls"],
     &[
         "access",
+        "acme",
         "agenda",
         "alarm",
         "audit",
@@ -53,6 +54,7 @@ const RUNTIME: [&str; 9] =
 /// checked for the rest of this.
 const CORES: &[(&str, &[&str])] = &[
     ("crates/access/src/", &[""]),
+    ("crates/acme/src/", &["plan"]),
     ("crates/container/src/", &[""]),
     ("crates/protocol/src/", &[""]),
     ("crates/sound/src/", &[""]),

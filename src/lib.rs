@@ -18,7 +18,7 @@
 //!  4  server                                                             (wiring, demo, order of ending)
 //!  3  delivery admin                                                     (what the world may ask)
 //!  2  source ladder channel store vod schedule rehearsal simulator loadtest    (stages: none knows another)
-//!  1  config access feed matrix agenda alarm audit http rtsp rtmp sniff udp container sound push tasks workshop
+//!  1  config access acme feed matrix agenda alarm audit http rtsp rtmp sniff udp container sound push tasks workshop
 //!                                                                        (what stages are told and joined with)
 //!  0  media clock meter log retry percent socket state_file tls                     (types that everybody uses)
 //! ```

@@ -5,17 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::stage::{Stage, TaskSpec};
 use crate::delivery::AcmeProofs;
-use amphi_config::{Certificate, Config};
+use amphi_acme::{AcmeSettings, ExternalAccount, ProofBoard, ProofKind, Renewer, external_key};
+use amphi_config::{AcmeChallenge, Certificate, Config};
 use amphi_media::clock::WallClock;
 use amphi_media::meter::Note;
 use amphi_runtime::socket::Handshakes;
-use amphi_tls::{CertificateStore, Offered, PairKeeper, server_config};
+use amphi_tls::{CertificateStore, Identity, Offered, PairKeeper, server_config};
 
 /// The time between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -52,19 +54,31 @@ impl Certificates {
         Ok(Self { store, handshakes, proofs: AcmeProofs::default(), note: Arc::default() })
     }
 
-    /// Reads the files of the configuration, and looks at them until the stage ends.
+    /// Reads the files of the configuration, and looks at them until the stage ends; or gets certificates from an authority.
     pub(super) fn watch(
         &self,
         config: watch::Receiver<Arc<Config>>,
         clock: Arc<dyn WallClock>,
         stage: &mut Stage,
-    ) {
-        let mut watched = Watched { certificates: self.clone(), pairs: Vec::new(), config, clock };
+    ) -> anyhow::Result<()> {
+        let (acme, state) = {
+            let config = config.borrow();
+            (acme(&config)?, config.server.state_dir.clone())
+        };
+        let mut watched =
+            Watched { certificates: self.clone(), pairs: Vec::new(), config, clock: Arc::clone(&clock) };
         watched.configure();
         let contents = read_all(&watched.names());
         watched.judge(contents);
         let end = stage.end.clone();
         stage.supervise(TaskSpec::new("certificates"), watched, move |it| Box::pin(it.run(end.clone())));
+        if let Some(settings) = acme {
+            let shown = (self.store.clone(), Arc::clone(&self.note));
+            let renewer = Renewer::new(settings, &state, Arc::new(self.clone()), shown, clock);
+            let end = stage.end.clone();
+            stage.supervise(TaskSpec::new("acme"), renewer, move |it| Box::pin(it.run(end.clone())));
+        }
+        Ok(())
     }
 }
 
@@ -159,4 +173,48 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     std::fs::File::open(path).and_then(|file| file.take(PEM_LIMIT).read_to_end(&mut bytes)).map_err(why)?;
     Ok(bytes)
+}
+
+impl ProofBoard for Certificates {
+    fn in_tls(&self, domain: &str, proof: Option<&Identity>) {
+        self.store.challenge(domain, proof);
+    }
+
+    fn over_http(&self, token: &str, proof: Option<&str>) {
+        match proof {
+            Some(proof) => self.proofs.show(token, proof),
+            None => self.proofs.hide(token),
+        }
+    }
+}
+
+/// What `[tls.acme]` asks for; `None` if it is off. Fails if a file or the external account's key cannot be read.
+fn acme(config: &Config) -> anyhow::Result<Option<AcmeSettings>> {
+    let acme = &config.tls.acme;
+    if !config.tls.has_acme() {
+        return Ok(None);
+    }
+    let external = if acme.eab_key_id.is_empty() {
+        None
+    } else {
+        let key =
+            external_key(acme.eab_hmac_key.reveal()).context("tls.acme.eab_hmac_key is not base64url")?;
+        Some(ExternalAccount { id: acme.eab_key_id.clone(), key })
+    };
+    let ca_pem = if acme.ca_file.as_os_str().is_empty() {
+        None
+    } else {
+        Some(read(&acme.ca_file).map_err(anyhow::Error::msg).context("tls.acme.ca_file")?)
+    };
+    Ok(Some(AcmeSettings {
+        directory: acme.directory.clone(),
+        domains: acme.domains.clone(),
+        contact: acme.contact.clone(),
+        external,
+        proof: match acme.challenge {
+            AcmeChallenge::TlsAlpn01 => ProofKind::TlsAlpn01,
+            AcmeChallenge::Http01 => ProofKind::Http01,
+        },
+        ca_pem,
+    }))
 }

@@ -80,7 +80,7 @@ impl Server {
         thumbnails::spawn(&shared, cache, watched, &mut stages.listening);
         let (rehearsals, checks) = rehearser::spawn(&shared, &mut stages.listening);
         let certificates = Certificates::new()?;
-        certificates.watch(shared.config.clone(), Arc::clone(&shared.clocks.wall), &mut stages.listening);
+        certificates.watch(shared.config.clone(), Arc::clone(&shared.clocks.wall), &mut stages.listening)?;
         let mut notes = notes(&shared, plan_unsaved, &ports);
         notes.push((AlarmKind::Certificate, "certificates", Arc::clone(&certificates.note)));
         let found = WatchInputs { checks, configuration, notes };

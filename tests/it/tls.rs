@@ -375,3 +375,132 @@ fn ffmpeg_plays_every_protocol_inside_tls() {
     let _ = publisher.wait();
     assert_eq!(server.end(), Some(0));
 }
+
+/// Debian's test authority, and the name server that sends it to this machine.
+struct Pebble {
+    children: Vec<std::process::Child>,
+    directory: String,
+}
+
+impl Pebble {
+    /// One that looks for proofs at these ports.
+    fn start(authority: &Authority, tls_port: u16, http_port: u16) -> Self {
+        authority.sign("pebble", &["localhost"], 90);
+        let [listen, management, dns, control] = [(); 4].map(|()| free_port());
+        let config = serde_json::json!({ "pebble": {
+            "listenAddress": format!("127.0.0.1:{listen}"),
+            "managementListenAddress": format!("127.0.0.1:{management}"),
+            "certificate": authority.path("pebble.pem"),
+            "privateKey": authority.path("pebble.key"),
+            "httpPort": http_port,
+            "tlsPort": tls_port,
+            "ocspResponderURL": "",
+            "externalAccountBindingRequired": true,
+            "externalAccountMACKeys": { "kid-1": KEY },
+        }});
+        std::fs::write(authority.path("pebble.json"), config.to_string()).expect("written");
+        let quiet = |command: &str, arguments: &[&str]| {
+            let mut command = Command::new(command);
+            command.args(arguments).env("PEBBLE_VA_NOSLEEP", "1").stdout(Stdio::null()).stderr(Stdio::null());
+            command.spawn().expect("pebble is installed")
+        };
+        let dns_address = format!("127.0.0.1:{dns}");
+        let names = quiet(
+            "pebble-challtestsrv",
+            &[
+                "-defaultIPv4",
+                "127.0.0.1",
+                "-defaultIPv6",
+                "",
+                "-dns01",
+                &dns_address,
+                "-http01",
+                "",
+                "-https01",
+                "",
+                "-tlsalpn01",
+                "",
+                "-management",
+                &format!("127.0.0.1:{control}"),
+            ],
+        );
+        let given = ["-config", &authority.path("pebble.json"), "-dnsserver", &dns_address];
+        let children = vec![names, quiet("pebble", &given)];
+        eventually("pebble listens", || std::net::TcpStream::connect(("127.0.0.1", listen)).is_ok());
+        Self { children, directory: format!("https://localhost:{listen}/dir") }
+    }
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+
+/// Pebble has to be told ports before they are opened.
+fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    free.local_addr().expect("bound").port()
+}
+
+#[test]
+#[ignore = "needs pebble: tests/run"]
+fn certificates_come_from_an_authority_by_either_proof_and_survive_a_restart() {
+    for (challenge, name) in [("tls-alpn-01", "live.example.org"), ("http-01", "other.example.org")] {
+        let authority = Authority::new();
+        let (https, plain) = (free_port(), free_port());
+        let pebble = Pebble::start(&authority, https, plain);
+        let key_file = authority.path("eab");
+        std::fs::write(&key_file, KEY).expect("written");
+        let hall = channel("publish_key = \"chalk-and-cheese\"");
+        let configuration = |directory: &str| {
+            format!(
+                "https_listen = \"127.0.0.1:{https}\"\n[tls.acme]\ndirectory = \"{directory}\"\ndomains = [\"{name}\"]\n\
+                 contact = [\"mailto:av@example.org\"]\neab_key_id = \"kid-1\"\neab_hmac_key_file = \"{key_file}\"\n\
+                 challenge = \"{challenge}\"\nca_file = \"{}\"\n{hall}",
+                authority.ca()
+            )
+        };
+        let server = Server::run_at(plain, &configuration(&pebble.directory));
+        let shown = |line: &serde_json::Value| line["message"] == "a certificate of the authority is shown";
+        let line = server.logged(shown);
+        assert!(line["names"].as_str().is_some_and(|names| names.contains(name)), "{line}");
+        let address = SocketAddr::from(([127, 0, 0, 1], https));
+        let (_, said) = s_client(address, &["-servername", name]);
+        assert!(said.contains("Pebble Intermediate CA"), "{said}");
+        // Without the authority, what was kept is shown.
+        drop(pebble);
+        let server = server.again();
+        let (_, said) = s_client(address, &["-servername", name]);
+        assert!(said.contains("Pebble Intermediate CA"), "{said}");
+        let log = server.said();
+        assert!(!log.contains(KEY), "{log}");
+        assert_eq!(server.end(), Some(0));
+    }
+}
+
+#[test]
+#[ignore = "needs pebble: tests/run"]
+fn an_authority_that_refuses_is_an_alarm() {
+    let authority = Authority::new();
+    let https = free_port();
+    // It looks elsewhere, where nobody answers.
+    let pebble = Pebble::start(&authority, free_port(), free_port());
+    let acme = format!(
+        "[tls.acme]\ndirectory = \"{}\"\ndomains = [\"live.example.org\"]\neab_key_id = \"kid-1\"\neab_hmac_key = \"{KEY}\"\n\
+         ca_file = \"{}\"\n",
+        pebble.directory,
+        authority.ca()
+    );
+    let hall = channel("publish_key = \"chalk-and-cheese\"");
+    let server = Server::run(&format!("https_listen = \"127.0.0.1:{https}\"\n{acme}{hall}"));
+    let alarms = || crate::http::get(server.admin, "/api/v1/alarms").text().to_owned();
+    eventually("an alarm", || alarms().contains("does not accept the proof for live.example.org"));
+    assert!(!alarms().contains(KEY));
+    assert_eq!(server.end(), Some(0));
+}
