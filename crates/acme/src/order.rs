@@ -194,7 +194,7 @@ fn proof_in_tls(domain: &str, digest: &[u8]) -> Result<Identity, AcmeFault> {
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let certificate = params.self_signed(&key).map_err(own)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    Identity::new(vec![certificate.der().clone()], key).map_err(own)
+    Identity::of_proof(vec![certificate.der().clone()], key).map_err(own)
 }
 
 /// The account that was kept for this directory and external account, or a new one.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::InconsistentKeys;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -88,6 +89,20 @@ impl Identity {
 
     /// As [`Identity::from_pem`], of what was read already.
     pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, PairFault> {
+        let pair = Self::of_proof(chain, key)?;
+        match pair.certified.keys_match() {
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
+            Err(rustls::Error::InconsistentKeys(_)) => Err(PairFault::Mismatch),
+            Err(_) => Err(PairFault::Certificate(1)),
+        }
+    }
+
+    /// The same without a look at whether key and certificate belong together: the certificate of a proof has a critical extension that only
+    /// authorities understand (RFC 8737 §3).
+    pub fn of_proof(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, PairFault> {
         for (index, certificate) in chain.iter().enumerate() {
             X509Certificate::from_der(certificate).map_err(|_| PairFault::Certificate(index + 1))?;
         }
@@ -99,11 +114,8 @@ impl Identity {
         if names.is_empty() {
             return Err(PairFault::Nameless);
         }
-        let provider = ring::default_provider();
-        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => PairFault::Mismatch,
-            _ => PairFault::KeyKind,
-        })?;
+        let signer = ring::default_provider().key_provider.load_private_key(key);
+        let certified = CertifiedKey::new(chain, signer.map_err(|_| PairFault::KeyKind)?);
         Ok(Self { certified: Arc::new(certified), names, begins_s, ends_s })
     }
 
