@@ -69,7 +69,7 @@ impl Certificates {
             Watched { certificates: self.clone(), pairs: Vec::new(), config, clock: Arc::clone(&clock) };
         watched.configure();
         let contents = read_all(&watched.names());
-        watched.judge(contents);
+        watched.judge(&contents);
         let end = stage.end.clone();
         stage.supervise(TaskSpec::new("certificates"), watched, move |it| Box::pin(it.run(end.clone())));
         if let Some(settings) = acme {
@@ -103,7 +103,7 @@ impl Watched {
                 () = end.cancelled() => return,
                 contents = read => contents.unwrap_or_default(),
             };
-            self.judge(contents);
+            self.judge(&contents);
         }
     }
 
@@ -122,10 +122,10 @@ impl Watched {
         }
     }
 
-    fn judge(&mut self, contents: Vec<Contents>) {
+    fn judge(&mut self, contents: &[Contents]) {
         let now_s = self.clock.now().as_millis() / 1000;
         let (mut complaints, mut taken) = (Vec::new(), Vec::new());
-        for ((files, keeper), contents) in self.pairs.iter_mut().zip(&contents) {
+        for ((files, keeper), contents) in self.pairs.iter_mut().zip(contents) {
             let chain = files.chain.display();
             let files = contents.as_ref().map(|(chain, key)| (&**chain, &**key)).map_err(Clone::clone);
             match keeper.offer(files, now_s) {
@@ -134,7 +134,7 @@ impl Watched {
                     taken.push((chain.to_string(), pair));
                 }
                 Offered::Refused(why) => {
-                    warn!(%chain, why, "a certificate is refused, what was shown before stays")
+                    warn!(%chain, why, "a certificate is refused, what was shown before stays");
                 }
             }
             complaints.extend(keeper.complaint(now_s).map(|why| format!("{chain}: {why}")));

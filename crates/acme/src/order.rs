@@ -155,8 +155,10 @@ pub(super) async fn order(
         challenge.set_ready().await?;
     }
     let policy = RetryPolicy::new().timeout(PATIENCE);
-    if order.poll_ready(&policy).await? != OrderStatus::Ready {
-        return Err(refused(&mut order).await);
+    match order.poll_ready(&policy).await {
+        Ok(OrderStatus::Ready) => {}
+        Ok(_) | Err(instant_acme::Error::Api(_)) => return Err(refused(&mut order).await),
+        Err(error) => return Err(error.into()),
     }
     let key = KeyPair::generate().map_err(own)?;
     let mut params = CertificateParams::new(settings.domains.clone()).map_err(own)?;

@@ -46,9 +46,11 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &mut Config, directory: &
                         checker.warning(&place, format!("{subject}: it expires in {days} day(s); renew it"));
                     }
                     Validity::Expired => {
-                        checker.absent(&place, format!("{subject}: it has expired; renew it"))
+                        checker.absent(&place, format!("{subject}: it has expired; renew it"));
                     }
-                    Validity::NotYet => checker.absent(&place, format!("{subject}: it is not valid yet")),
+                    Validity::NotYet => {
+                        checker.absent(&place, format!("{subject}: it is not valid yet"));
+                    }
                 }
             }
         }
