@@ -3,7 +3,7 @@
 //! One file per part of the configuration. Every check goes on after a fault, so that one run reports all of
 //! them. Only `files` and `certificates` touch the file system; everything else looks at the text alone.
 
-mod certificates;
+pub(super) mod certificates;
 mod channels;
 pub(super) mod files;
 mod ladders;

@@ -26,8 +26,8 @@ mod trust;
 
 pub use identity::{Identity, PairFault, Validity, WARN_DAYS};
 pub use keeper::{Offered, PairKeeper};
-pub use settings::{ACME_ALPN, server_config};
-pub use store::CertificateStore;
+pub use settings::server_config;
+pub use store::{ACME_ALPN, CertificateStore};
 pub use trust::{TrustError, client_config};
 
 #[cfg(test)]

@@ -6,10 +6,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 
-use super::store::CertificateStore;
-
-/// The protocol of an authority that wants a proof (RFC 8737 §6.2).
-pub const ACME_ALPN: &[u8] = b"acme-tls/1";
+use super::store::{ACME_ALPN, CertificateStore};
 
 /// Settings of ports that show what is in `store`. Who offers no protocol (RTMPS, RTSPS) gets none.
 pub fn server_config(store: CertificateStore) -> Result<Arc<ServerConfig>, rustls::Error> {

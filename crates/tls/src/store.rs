@@ -8,7 +8,9 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::identity::Identity;
-use super::settings::ACME_ALPN;
+
+/// The protocol of an authority that wants a proof (RFC 8737 §6.2).
+pub const ACME_ALPN: &[u8] = b"acme-tls/1";
 
 /// The certificates of all ports. Clones share them; a change is seen by the next handshake.
 #[derive(Clone, Debug, Default)]

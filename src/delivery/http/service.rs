@@ -18,7 +18,7 @@ use super::document_cache::DocumentCache;
 use super::fault::unserved;
 use super::page_cache::PageCache;
 use super::route::{ChannelPath, HttpRoute, MountPath};
-use super::transport::{AcmeProofs, TlsPolicy, Transport};
+use super::transport::{AcmeProofs, TlsPolicy, TlsTelling};
 use super::{PageSettings, Portal, portal, recorded, route};
 use crate::delivery::address::AddressError;
 use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol, Resolved};
@@ -40,7 +40,7 @@ pub struct Delivery {
     portal: Portal,
     door: Arc<dyn Door>,
     pub(super) peer: Option<SocketAddr>,
-    pub(super) transport: Transport,
+    pub(super) transport: TlsTelling,
     proofs: AcmeProofs,
 }
 
@@ -57,7 +57,7 @@ impl Default for Delivery {
             portal: Portal::default(),
             door: Arc::new(OpenDoor),
             peer: None,
-            transport: Transport::default(),
+            transport: TlsTelling::default(),
             proofs: AcmeProofs::default(),
         }
     }
@@ -90,13 +90,13 @@ impl Delivery {
     /// The same, telling viewers that of TLS, and showing these proofs to an authority.
     #[must_use]
     pub fn telling(&self, policy: TlsPolicy, proofs: AcmeProofs) -> Self {
-        Self { transport: Transport { policy, is_secure: false }, proofs, ..self.clone() }
+        Self { transport: TlsTelling { policy, is_secure: false }, proofs, ..self.clone() }
     }
 
     /// The same for a connection inside TLS.
     #[must_use]
     pub fn secured(self) -> Self {
-        Self { transport: Transport { is_secure: true, ..self.transport }, ..self }
+        Self { transport: TlsTelling { is_secure: true, ..self.transport }, ..self }
     }
 
     /// Counts of the answers, for metrics; other protocols add theirs.

@@ -28,7 +28,7 @@ pub struct TlsPolicy {
 
 /// How one connection's requests come, and what is told because of that.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Transport {
+pub(super) struct TlsTelling {
     pub(super) policy: TlsPolicy,
     pub(super) is_secure: bool,
 }
@@ -58,7 +58,7 @@ impl AcmeProofs {
     }
 }
 
-impl Transport {
+impl TlsTelling {
     /// Whether viewers at `peer` are sent elsewhere. Not from loopback: health probes come from there, and the viewers of a
     /// proxy on this machine, which has seen to TLS itself.
     pub(super) fn redirects(&self, peer: Option<SocketAddr>) -> Option<u16> {
@@ -100,7 +100,7 @@ impl Transport {
         }
     }
 
-    /// As [`Transport::add_to`], to a head that is bytes.
+    /// As [`TlsTelling::add_to`], to a head that is bytes.
     pub(super) fn append_to(&self, head: &mut Vec<u8>) {
         if let Some((name, value)) = self.field() {
             append_field(head, name.as_str().as_bytes(), value.as_bytes());
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn viewers_of_plain_http_are_sent_to_the_same_place_inside_tls() {
         let transport =
-            Transport { policy: TlsPolicy { redirect_to: Some(443), hsts_s: 0 }, is_secure: false };
+            TlsTelling { policy: TlsPolicy { redirect_to: Some(443), hsts_s: 0 }, is_secure: false };
         let peer = Some(SocketAddr::from(([192, 0, 2, 1], 5)));
-        let to = |transport: Transport, peer, request: &Parts| {
+        let to = |transport: TlsTelling, peer, request: &Parts| {
             let (_, response) = transport.redirect(peer, request)?;
             assert_eq!(response.status(), StatusCode::PERMANENT_REDIRECT);
             Some(response.headers()[LOCATION].to_str().expect("ASCII").to_owned())
@@ -135,16 +135,16 @@ mod tests {
         let get = request(Method::GET, "/Live/live/playlist.m3u8?t=1", Some("live.example.org:8080"));
         let there = "https://live.example.org/Live/live/playlist.m3u8?t=1";
         assert_eq!(to(transport, peer, &get).as_deref(), Some(there));
-        let other = Transport { policy: TlsPolicy { redirect_to: Some(8443), hsts_s: 0 }, ..transport };
+        let other = TlsTelling { policy: TlsPolicy { redirect_to: Some(8443), hsts_s: 0 }, ..transport };
         let v6 = request(Method::HEAD, "/", Some("[2001:db8::1]"));
         assert_eq!(to(other, peer, &v6).as_deref(), Some("https://[2001:db8::1]:8443/"));
         for (transport, peer, request) in [
-            (Transport { is_secure: true, ..transport }, peer, &get),
+            (TlsTelling { is_secure: true, ..transport }, peer, &get),
             (transport, Some(SocketAddr::from(([127, 0, 0, 1], 5))), &get),
             (transport, peer, &request(Method::POST, "/", Some("a"))),
             (transport, peer, &request(Method::GET, "/", None)),
             (transport, peer, &request(Method::GET, "/", Some("a b"))),
-            (Transport::default(), peer, &get),
+            (TlsTelling::default(), peer, &get),
         ] {
             assert_eq!(to(transport, peer, request), None);
         }
@@ -157,7 +157,7 @@ mod tests {
             [(true, policy, 1), (false, policy, 0), (true, TlsPolicy::default(), 0)]
         {
             let (mut headers, mut head) = (HeaderMap::new(), Vec::new());
-            let transport = Transport { policy, is_secure };
+            let transport = TlsTelling { policy, is_secure };
             transport.add_to(&mut headers);
             transport.append_to(&mut head);
             assert_eq!((headers.len(), head.is_empty()), (told, told == 0));

@@ -14,7 +14,7 @@ const PEM_LIMIT: u64 = 1 << 20;
 
 /// Resolves the paths of `[tls]` against `directory`, and looks into the files. A server starts whatever is in them: it
 /// serves what needs no certificate, and takes a good pair when there is one.
-pub(super) fn check(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
+pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
     let now_s = jiff::Timestamp::now().as_second();
     for (index, pair) in config.tls.certificates.iter_mut().enumerate() {
         resolve(directory, &mut pair.chain);

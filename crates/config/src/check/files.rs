@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::super::{Config, Secret};
 use super::names::subject;
 use super::server::{TOKEN_RULE, is_token};
-use super::{Checker, Place, certificates, secrets};
+use super::{Checker, Place, secrets};
 
 /// Bytes that are read of a secret's file at most.
 const SECRET_LIMIT: u64 = 4096;
@@ -84,7 +84,6 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
             secrets::token(checker, config, &Place::top("admin").key(key), key, token.reveal());
         }
     }
-    certificates::check(checker, config, directory);
     calendar(checker, config, directory);
     resolve(&mut config.schedule.ca_file);
     let ca_file = &config.schedule.ca_file;

@@ -86,8 +86,8 @@ async fn what_waits_encrypted_leaves_while_we_wait_for_the_peer() {
     let (socket, mut peer) = pair().await;
     socket2::SockRef::from(socket.tcp()).set_send_buffer_size(8192).expect("allowed");
     // Until it is full, and so holds encrypted bytes that the system did not take.
-    let mut written = 0;
-    while let Ok(count) = socket.try_write(&[7; 65_536]) {
+    let (mut written, piece) = (0, vec![7; 65_536]);
+    while let Ok(count) = socket.try_write(&piece) {
         written += count;
     }
     let theirs = async {

@@ -135,12 +135,17 @@ mod tests {
             ("c", "rtsp://hall1:554/a/c", true),
             ("rtsp://hall2/c", "rtsp://hall2/c", false),
             ("rtsp://me:mine@hall2/c", "rtsp://hall2/c", true),
+            ("rtsps://hall1/c", "rtsps://hall1/c", true),
         ] {
             let moved = home.moved(&home, location).ok().unwrap();
             assert_eq!((moved.url.as_str(), moved.credentials.is_some()), (wanted, keeps), "{location}");
         }
-        for location in ["http://hall1/c", "rtsps://hall1/c", "file:///etc/passwd", "", "rtsp:///c"] {
+        for location in ["http://hall1/c", "file:///etc/passwd", "", "rtsp:///c"] {
             assert!(home.moved(&home, location).is_err(), "{location}");
         }
+        // What began inside TLS stays there.
+        let home = ServerAddress { url: url("rtsps://hall1/a"), ..home };
+        assert!(home.moved(&home, "rtsps://hall2/c").is_ok() && home.moved(&home, "/c").is_ok());
+        assert!(home.moved(&home, "rtsp://hall1/c").is_err());
     }
 }
