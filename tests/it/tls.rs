@@ -504,3 +504,32 @@ fn an_authority_that_refuses_is_an_alarm() {
     assert!(!alarms().contains(KEY));
     assert_eq!(server.end(), Some(0));
 }
+
+#[test]
+#[ignore = "needs curl: tests/run"]
+fn a_recording_is_the_same_inside_tls() {
+    let authority = Authority::new();
+    authority.sign("a", &["localhost"], 90);
+    let clip = crate::material::fixture("hall_a.mp4");
+    let root = Path::new(&clip).parent().expect("a folder");
+    let mount = format!("[[vod]]\nname = \"vod\"\nroot = \"{}\"\n", root.display());
+    let (server, https) = server("", &format!("{}{mount}", authority.tables(&["a"])));
+    let (whole, ca) = (std::fs::read(&clip).expect("a file"), authority.ca());
+    let path = "vod/mp4:hall_a.mp4/download";
+    for (version, range) in
+        [("--http1.1", None), ("--http2", None), ("--http1.1", Some(100..70_000)), ("--http2", Some(5..9))]
+    {
+        let into = authority.path("got");
+        let url = format!("https://localhost:{}/{path}", https.port());
+        let mut arguments = vec!["-sS", "-f", version, "--cacert", &ca, "-o", &into, &url];
+        let wanted = range.as_ref().map(|range| format!("{}-{}", range.start, range.end - 1));
+        if let Some(wanted) = &wanted {
+            arguments.extend(["-r", wanted]);
+        }
+        let (done, said) = run("curl", &arguments);
+        assert!(done, "{said}");
+        let expected = range.map_or(&whole[..], |range| &whole[range]);
+        assert!(std::fs::read(&into).expect("a file") == expected, "{version} {wanted:?}");
+    }
+    assert_eq!(server.end(), Some(0));
+}
