@@ -52,7 +52,7 @@ pub use counts::{AnswerCounts, AnswerKind};
 pub use door::{
     AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol, RequestFields, Resolved, Selection,
 };
-pub use http::{Delivery, PageSettings, Portal, Showing, portal, route};
+pub use http::{AcmeProofs, Delivery, PageSettings, Portal, Showing, TlsPolicy, portal, route};
 pub use poster::{PosterError, poster, thumbnail};
 pub use push::PushTask;
 pub use registry::{PublishedChannel, Registry};

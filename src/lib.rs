@@ -18,10 +18,10 @@
 //!  5  server                                                             (wiring, demo, order of ending)
 //!  4  delivery admin                                                     (what the world may ask)
 //!  3  source ladder channel store vod schedule rehearsal simulator loadtest    (stages: none knows another)
-//!  2  config feed matrix admission agenda alarm audit http rtsp rtmp sniff udp container sound push tasks workshop
+//!  2  config feed matrix acme admission agenda alarm audit http rtsp rtmp sniff udp container sound push tasks workshop
 //!                                                                        (what stages are told and joined with)
 //!  1  access                                                             (who may watch; the configuration is checked by it, too)
-//!  0  media clock meter log retry percent state_file                     (types that everybody uses)
+//!  0  media clock meter log retry percent socket state_file tls          (types that everybody uses)
 //! ```
 //! A room is a crate (`amphi_vod`), or a module of this crate or of one that holds several (`amphi_media`, `amphi_protocol`,
 //! `amphi_runtime`, `amphi_control`). It imports only from lower storeys. Rooms of one storey do not know each other; they are joined in

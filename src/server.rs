@@ -9,6 +9,7 @@ mod access;
 mod admin_port;
 mod ask;
 mod budget;
+mod certificates;
 mod channel_task;
 mod channels;
 mod clock_watch;

@@ -152,6 +152,8 @@ pub struct AccessRequest<'a> {
     pub wish: AccessAction<'a>,
     /// The caller's address and port; `None` only in tests.
     pub peer: Option<SocketAddr>,
+    /// Whether it came inside TLS.
+    pub is_secure: bool,
     /// The path of the URL as the caller wrote it, with its leading slash.
     pub path: &'a str,
     /// The query of the URL as the caller wrote it, without `?`.

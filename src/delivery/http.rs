@@ -21,10 +21,12 @@ mod query;
 mod recorded;
 pub mod route;
 mod service;
+mod transport;
 
 pub use pages::{PageSettings, Showing};
 pub use portal::Portal;
 pub use service::Delivery;
+pub use transport::{AcmeProofs, TlsPolicy};
 
 #[cfg(test)]
 mod costly_tests;

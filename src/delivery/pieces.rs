@@ -7,8 +7,9 @@ use bytes::Bytes;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use amphi_runtime::socket::Socket;
 
 /// Pieces written at once. Linux takes 1024; a player of a live stream has two or three.
 const MOST: usize = 64;
@@ -35,7 +36,7 @@ pub(super) async fn write_all(
 /// takes nothing for `patience` it fails with [`io::ErrorKind::TimedOut`]. May be cancelled: what is left in `pieces` is still
 /// to be written.
 pub(super) async fn write_shared(
-    socket: &TcpStream,
+    socket: &Socket,
     pieces: &mut Vec<Bytes>,
     patience: Duration,
 ) -> io::Result<()> {
@@ -48,10 +49,10 @@ pub(super) async fn write_shared(
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    timeout(patience, socket.flushed()).await?
 }
 
-fn try_write(socket: &TcpStream, pieces: &[Bytes]) -> io::Result<usize> {
+fn try_write(socket: &Socket, pieces: &[Bytes]) -> io::Result<usize> {
     let mut room = [IoSlice::new(&[]); MOST];
     let slices = slices(pieces, &mut room);
     match socket.try_write_vectored(slices)? {
@@ -61,9 +62,16 @@ fn try_write(socket: &TcpStream, pieces: &[Bytes]) -> io::Result<usize> {
 }
 
 /// Sends what the socket takes of `bytes` now, and returns how much that is. It calls send(2) and does not ask the runtime
-/// whether the socket is ready: with thousands of sockets that is one more lookup for each.
-pub(super) fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+/// whether the socket is ready: with thousands of sockets that is one more lookup for each. Inside TLS a little may still wait, encrypted, until the
+/// next write.
+pub(super) fn send_now(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    if socket.is_secure() {
+        return match socket.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            written => written,
+        };
+    }
+    match rustix::net::send(socket.tcp(), bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
         Ok(sent) => Ok(sent),
         Err(Errno::WOULDBLOCK) => Ok(0),
         Err(error) => Err(error.into()),

@@ -20,7 +20,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span};
@@ -37,6 +36,7 @@ use amphi_access::VisitStep;
 use amphi_http::asker;
 use amphi_media::{ChannelName, SourceName};
 use amphi_protocol::rtmp::{Query, RtmpEvent, StreamName, authmod};
+use amphi_runtime::socket::Socket;
 use connection::{PATIENCE, RtmpConnection, RtmpEnd};
 use publish::After;
 use recorded::Recorded;
@@ -100,8 +100,8 @@ impl From<Unserved> for RejectReason {
 
 impl RtmpPort {
     /// Serves one connection until it ends or `shutdown`.
-    pub async fn serve(self, stream: TcpStream, shutdown: CancellationToken) {
-        let mut connection = RtmpConnection::new(stream);
+    pub async fn serve(self, stream: impl Into<Socket>, shutdown: CancellationToken) {
+        let mut connection = RtmpConnection::new(stream.into());
         let peer = connection.peer_name();
         let late = async {
             shutdown.cancelled().await;
@@ -324,6 +324,7 @@ fn caller<'a>(connection: &RtmpConnection, wish: Wanted<'a>, query: &'a str) -> 
         protocol: Protocol::Rtmp,
         wish,
         peer: connection.peer(),
+        is_secure: false,
         path: "",
         query,
         fields: &(),

@@ -29,13 +29,13 @@ mod stream;
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{AnswerCounts, Audience, Door, Registry};
 use amphi_http::Places;
 use amphi_media::clock::Clock;
+use amphi_runtime::socket::Socket;
 use connection::RtspConnection;
 
 /// What RTSP connections are served with.
@@ -57,7 +57,8 @@ pub struct RtspPort {
 
 impl RtspPort {
     /// Serves one connection until it ends or `shutdown`.
-    pub async fn serve(self, stream: TcpStream, shutdown: CancellationToken) {
+    pub async fn serve(self, stream: impl Into<Socket>, shutdown: CancellationToken) {
+        let stream = stream.into();
         let peer = stream.peer_addr().map_or_else(|_| "?".to_owned(), |peer| peer.to_string());
         let connection = match RtspConnection::new(stream, self) {
             Ok(connection) => connection,

@@ -58,8 +58,7 @@ impl ViewerGate {
             return Ok(Admission::Open);
         }
         let Some(subject) = what.subject() else { return Ok(Admission::Open) };
-        let address = address(caller, table.proxies());
-        let visit = self.visit(caller, what, &subject, address);
+        let visit = self.visit(caller, what, &subject, table.proxies());
         let revoked = self.revoked.borrow();
         let admitted = match what {
             Resolved::Index(_) => table.control().admit_to_all(&visit, &revoked),
@@ -70,6 +69,7 @@ impl ViewerGate {
             Ok(_) | Err(Refusal::Undecided) => {}
             Err(why) => {
                 self.counts.count(*why);
+                let address = visit.shown.address;
                 if log::may_say("access", Some(address)) {
                     let peer = log::shortened(address);
                     info!(%peer, what = %subject, protocol = ?caller.protocol, "a viewer is not let in: {why}");
@@ -84,8 +84,7 @@ impl ViewerGate {
         let AccessAction::Play(what) = caller.wish else { return Box::pin(std::future::ready(())) };
         let table = Arc::clone(&self.table.borrow());
         let Some(subject) = what.subject() else { return Box::pin(std::future::ready(())) };
-        let address = address(caller, table.proxies());
-        let visit = self.visit(caller, what, &subject, address);
+        let visit = self.visit(caller, what, &subject, table.proxies());
         let asked: Vec<_> = table
             .hooks_of(visit.subject)
             .filter_map(|hook| hook.asked(visit.subject, &visit.shown))
@@ -100,13 +99,15 @@ impl ViewerGate {
         caller: &AccessRequest<'a>,
         what: Resolved<'_>,
         subject: &'a str,
-        address: IpAddr,
+        proxies: &Network,
     ) -> Visit<'a> {
+        let address = address(caller, proxies);
         let lecture_ended = match what {
             Resolved::Channel { channel, .. } => self.ends.borrow().get(channel).copied(),
             _ => None,
         };
         let scheme = match caller.protocol {
+            Protocol::Http if is_secure(caller, proxies) => "https",
             Protocol::Http => "http",
             Protocol::Rtmp => "rtmp",
             Protocol::Rtsp => "rtsp",
@@ -138,6 +139,12 @@ fn only<'a>(caller: &AccessRequest<'a>, name: &str) -> Option<&'a str> {
         [one] => Some(one),
         _ => None,
     }
+}
+
+/// Whether the viewer's own connection is inside TLS, perhaps only as far as a trusted proxy.
+fn is_secure(caller: &AccessRequest<'_>, proxies: &Network) -> bool {
+    let is_trusted = caller.peer.is_some_and(|peer| proxies.has(peer.ip()));
+    caller.is_secure || is_trusted && only(caller, "x-forwarded-proto") == Some("https")
 }
 
 /// The viewer's address, by what trusted proxies say; the unspecified one if they do not.

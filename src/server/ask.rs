@@ -66,9 +66,14 @@ pub async fn reload(path: &Path, admin: Option<SocketAddr>, confirm: bool) -> an
         );
         return Ok(ReloadOutcome { done: false, deaf: true, text });
     }
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+    // A certificate is for the name that others use; what answers on this machine's own address is taken for the server, as in
+    // the clear.
+    let is_tls = config.server.admin_tls;
+    let client = client.danger_accept_invalid_certs(is_tls && address.ip().is_loopback()).build()?;
+    let scheme = if is_tls { "https" } else { "http" };
     let body = format!("{{\"confirm\":{confirm}}}");
-    let mut request = client.post(format!("http://{address}/api/v1/reload"));
+    let mut request = client.post(format!("{scheme}://{address}/api/v1/reload"));
     if !config.admin.token.is_empty() {
         request = request.bearer_auth(config.admin.token.reveal());
     }

@@ -1,6 +1,7 @@
 //! The sources and channels that there are at this moment, for the tasks that look at all of them. `RunningParts` writes it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -29,6 +30,8 @@ pub(super) struct SourceEntry {
     pub(super) gauges: Arc<SourceGauges>,
     /// Where it is pulled from; for a look at it while it is idle.
     pub(super) url: Secret,
+    /// Whom to trust if that is rtsps.
+    pub(super) ca_file: PathBuf,
     pub(super) transport: Transport,
     /// `None` for a source that is pulled.
     pub(super) inlet: Option<GuardedInlet>,

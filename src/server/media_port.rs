@@ -1,4 +1,4 @@
-//! The media port: HTTP, RTMP and RTSP on one socket, told apart by a connection's first bytes.
+//! The media port: HTTP, RTMP and RTSP on one socket, in the clear or inside TLS, told apart by a connection's first bytes.
 //!
 //! The bytes are peeked at in the socket, so the protocol that takes the connection over reads all of them.
 
@@ -11,6 +11,7 @@ use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -27,6 +28,7 @@ use amphi_media::clock::Clock;
 use amphi_protocol::rtmp::authmod::Challenger;
 use amphi_protocol::rtmp::{Frame, shows_key};
 use amphi_protocol::sniff::{SNIFF_MAX, Sniffed, sniff};
+use amphi_runtime::socket::{Handshakes, Socket};
 use amphi_source::Publication;
 use futures_util::future::BoxFuture;
 
@@ -50,6 +52,15 @@ pub(super) struct Speakers {
     slow: SlowPath,
     rtmp: RtmpPort,
     rtsp: RtspPort,
+    tls: Handshakes,
+}
+
+/// What serves a port of HTTP, or of HTTPS if it has handshakes.
+#[derive(Clone)]
+pub(super) struct HttpViewers {
+    pub(super) delivery: Delivery,
+    pub(super) slow: SlowPath,
+    pub(super) tls: Option<Handshakes>,
 }
 
 impl Speakers {
@@ -59,6 +70,7 @@ impl Speakers {
         gate: Arc<Gate>,
         places: Places,
         clock: Arc<dyn Clock>,
+        tls: Handshakes,
     ) -> Self {
         let rtmp = RtmpPort {
             registry: Arc::clone(delivery.registry()),
@@ -75,22 +87,27 @@ impl Speakers {
             places,
             clock,
         };
-        Self { delivery, slow, rtmp, rtsp }
+        Self { delivery, slow, rtmp, rtsp, tls }
     }
 }
 
-/// Serves a port of plain HTTP until `shutdown`. May be called again after a panic.
+/// Serves a port of HTTP until `shutdown`. May be called again after a panic.
 pub(super) async fn serve_http(
     port: &mut Port,
-    delivery: Delivery,
-    slow: SlowPath,
+    viewers: HttpViewers,
     places: Places,
     shutdown: CancellationToken,
 ) {
     let ending = shutdown.clone();
     let each = move |stream, peer| {
+        let HttpViewers { delivery, slow, tls } = viewers.clone();
         let delivery = delivery.for_peer(peer);
-        http::serve_fast_path(stream, delivery, Limits::default(), slow.clone(), ending.clone())
+        let ending = ending.clone();
+        async move {
+            let Some(stream) = http::secured(stream, tls.as_ref(), &ending).await else { return };
+            let delivery = if stream.is_secure() { delivery.secured() } else { delivery };
+            http::serve_fast_path(stream, delivery, Limits::default(), slow, ending).await;
+        }
     };
     port.accept_each(places, each, shutdown).await;
 }
@@ -100,6 +117,30 @@ async fn connection(stream: TcpStream, speakers: Speakers, shutdown: Cancellatio
         () = shutdown.cancelled() => return,
         sniffed = tokio::time::timeout(PATIENCE, protocol(&stream)) => sniffed,
     };
+    if !matches!(sniffed, Ok(Ok(Sniffed::Tls))) {
+        return speak(stream.into(), sniffed, speakers, shutdown).await;
+    }
+    // On the heap, as what is more than most connections need.
+    let inside = async {
+        let stream = http::secured(stream, Some(&speakers.tls), &shutdown).await?;
+        let sniffed = tokio::select! {
+            () = shutdown.cancelled() => return None,
+            sniffed = tokio::time::timeout(PATIENCE, protocol_inside(&stream)) => sniffed,
+        };
+        Some((stream, sniffed))
+    };
+    let Some((stream, sniffed)) = Box::pin(inside).await else { return };
+    let delivery = speakers.delivery.clone().secured();
+    speak(stream, sniffed, Speakers { delivery, ..speakers }, shutdown).await;
+}
+
+/// Gives a connection to who speaks its protocol.
+async fn speak(
+    stream: Socket,
+    sniffed: Result<io::Result<Sniffed>, Elapsed>,
+    speakers: Speakers,
+    shutdown: CancellationToken,
+) {
     match sniffed {
         Ok(Ok(Sniffed::Http)) => {
             let Speakers { delivery, slow, .. } = speakers;
@@ -144,6 +185,23 @@ async fn protocol(stream: &TcpStream) -> io::Result<Sniffed> {
             sniffed => {
                 wake_at(stream, 1)?;
                 return sniffed;
+            }
+        }
+    }
+}
+
+/// As [`protocol`], inside TLS: what was read is given back.
+async fn protocol_inside(stream: &Socket) -> io::Result<Sniffed> {
+    let mut start = Vec::new();
+    loop {
+        if stream.read_buf(&mut start).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        match sniff(&start) {
+            Sniffed::NeedMore => {}
+            sniffed => {
+                stream.unread(&start);
+                return Ok(sniffed);
             }
         }
     }

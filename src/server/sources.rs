@@ -69,6 +69,7 @@ pub(super) fn start(
         status: status_watch,
         gauges,
         url: source.url.clone(),
+        ca_file: source.ca_file.clone(),
         transport: source.transport,
         inlet,
     }

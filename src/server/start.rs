@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 use super::admin_port::{self, AdminPort};
+use super::certificates::Certificates;
 use super::listeners::{Addresses, OpenPorts};
 use super::running::RunningParts;
 use super::shared::{ServerContext, Tellers};
@@ -85,7 +86,10 @@ impl Server {
         let viewers = access::spawn(&shared, &book, &mut stages.listening);
         let others =
             [("schedule", plan_unsaved), ("access", book.unsaved()), ("sessions", sessions.unsaved())];
-        let notes = notes(&shared, others, &ports);
+        let mut notes = notes(&shared, others, &ports);
+        let certificates = Certificates::new()?;
+        certificates.watch(shared.config.clone(), Arc::clone(&shared.clocks.wall), &mut stages.listening)?;
+        notes.push((AlarmKind::Certificate, "certificates", Arc::clone(&certificates.note)));
         let found = WatchInputs { checks, configuration, notes };
         let said = watchman::spawn(&shared, found, &mut stages.listening)?;
         portal::spawn(&shared, &mut stages.listening);
@@ -105,7 +109,7 @@ impl Server {
         };
         let addresses = ports.addresses.clone();
         let router = admin.router(&shared, &addresses, stages.listening.end.clone())?;
-        ports.serve(&shared, viewers, router, &mut stages.listening)?;
+        ports.serve(&shared, viewers, router, &certificates, &mut stages.listening)?;
 
         running.apply(config).await?;
         ready.send_replace(true);

@@ -338,7 +338,7 @@ impl ThumbnailTask {
             let read = tokio::task::spawn_blocking(looking).await;
             return read.ok().flatten().ok_or(SourceFault::NoSyncFrame(READ.as_secs()));
         }
-        glance(entry.url.reveal(), entry.transport, Arc::clone(&self.clock)).await
+        glance(entry.url.reveal(), &entry.ca_file, entry.transport, Arc::clone(&self.clock)).await
     }
 }
 

@@ -42,6 +42,7 @@ impl Webhooks {
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
+            .use_preconfigured_tls((*amphi_tls::client_config(None)?).clone())
             .build()?;
         let mut queues = Vec::new();
         for (index, Webhook { url, token }) in targets.iter().enumerate() {

@@ -42,5 +42,6 @@ mod sources;
 mod spoiled;
 mod stream;
 mod tasks;
+mod tls;
 mod vod;
 mod wowza;

@@ -142,7 +142,8 @@ impl Server {
         Self::start(&[&level[..], &["demo", "--no-schedule"], &addresses].concat())
     }
 
-    fn address(&self, service: &str) -> SocketAddr {
+    /// Where it serves `service`, if that was not read yet.
+    pub fn address(&self, service: &str) -> SocketAddr {
         let line = self.logged(|fields| fields["message"] == "listening" && fields["service"] == service);
         line["address"].as_str().and_then(|address| address.parse().ok()).expect("an address")
     }

@@ -123,7 +123,7 @@ pub struct AccessKey {
     pub cache_s: u32,
     /// Hook: whether viewers are let in while nobody answers.
     pub open_when_down: bool,
-    /// JWT and hook: a PEM file of the certificate authorities to trust for `jwks_url` and `url`; empty = those that browsers trust.
+    /// JWT and hook: a PEM file of the certificate authorities to trust for `jwks_url` and `url`; empty = those of the system.
     pub ca_file: PathBuf,
 }
 

@@ -1,9 +1,10 @@
 //! The rules of a configuration beyond its shape.
 //!
 //! One file per part of the configuration. Every check goes on after a fault, so that one run reports all of
-//! them. Only `files` touches the file system; everything else looks at the text alone.
+//! them. Only `files` and `certificates` touch the file system; everything else looks at the text alone.
 
 mod access;
+pub(super) mod certificates;
 mod channels;
 pub(super) mod files;
 mod ladders;
@@ -14,6 +15,7 @@ mod schedule;
 mod secrets;
 mod server;
 mod sources;
+mod tls;
 
 use super::Config;
 use super::document::{Document, Place};
@@ -56,6 +58,7 @@ impl Checker<'_> {
     /// Checks `config` without looking at the file system.
     pub(super) fn judge(&mut self, config: &Config) {
         server::check(self, config);
+        tls::check(self, config);
         sources::check(self, &config.sources);
         ladders::check(self, config);
         channels::check(self, config);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::secret::MARK;
-use super::{Channel, Config, Schedule};
+use super::{Channel, Config, Schedule, Tls};
 
 /// What kind of thing a change ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,7 +117,7 @@ impl fmt::Display for Difference {
 
 /// Every section: its name, whether it is the same, whether it is read at start only. The exhaustive pattern makes the
 /// compiler ask for a new section here.
-fn sections(old: &Config, new: &Config) -> [(&'static str, bool, bool); 14] {
+fn sections(old: &Config, new: &Config) -> [(&'static str, bool, bool); 16] {
     let Config {
         server,
         segment,
@@ -133,7 +133,10 @@ fn sections(old: &Config, new: &Config) -> [(&'static str, bool, bool); 14] {
         console,
         pages,
         wowza_rest,
+        tls,
     } = new;
+    let Tls { certificates, acme, hsts_s, redirect } = tls;
+    let told = (acme, hsts_s, redirect) == (&old.tls.acme, &old.tls.hsts_s, &old.tls.redirect);
     [
         ("[server]", *server == old.server, true),
         ("[segment]", *segment == old.segment, true),
@@ -142,6 +145,8 @@ fn sections(old: &Config, new: &Config) -> [(&'static str, bool, bool); 14] {
         ("[console]", *console == old.console, true),
         ("[pages]", *pages == old.pages, true),
         ("[wowza_rest]", *wowza_rest == old.wowza_rest, true),
+        ("[tls]", told, true),
+        ("[[tls.certificate]]", *certificates == old.tls.certificates, false),
         ("[[source]]", *sources == old.sources, false),
         ("[[ladder]]", *ladders == old.ladders, false),
         ("[[channel]]", *channels == old.channels, false),

@@ -29,6 +29,7 @@ mod secret;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -41,6 +42,7 @@ pub use difference::{Difference, Ending, Part};
 pub use fault::{Fault, Faults, Position};
 pub use report::{CheckReport, check, compare};
 pub use secret::Secret;
+pub use tls::{Acme, AcmeChallenge, Certificate, Tls};
 
 /// The whole file, one field for each section.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -79,6 +81,8 @@ pub struct Config {
     pub pages: Pages,
     /// User and password of the ports that speak Wowza's REST.
     pub wowza_rest: WowzaRest,
+    /// Certificates, and what browsers are told about TLS.
+    pub tls: Tls,
 }
 
 /// `[server]`: ports, bounds and directories. Every `*_listen` is an IP address and port.
@@ -89,15 +93,19 @@ pub struct Server {
     pub listen: String,
     /// Plain HTTP: HLS, DASH and the public pages; empty = off.
     pub http_listen: String,
+    /// HTTPS: the same inside TLS; empty = off.
+    pub https_listen: String,
     /// The admin port: REST, console, metrics.
     pub admin_listen: String,
+    /// The admin port speaks TLS, and nothing else.
+    pub admin_tls: bool,
     /// Wowza REST v2 subset; empty = off.
     pub wowza_rest_listen: String,
     /// Wowza's `/connectioncounts`; empty = off.
     pub wowza_counts_listen: String,
     /// Where overrides, the audit log, the last good schedule and the last rehearsal are kept.
     pub state_dir: PathBuf,
-    /// Most connections of the media port and of plain HTTP together.
+    /// Most connections of the media port, of plain HTTP and of HTTPS together.
     pub connections: u32,
     /// Most connections of one address (one /64 of IPv6); 0 = no bound. Loopback has none.
     pub connections_per_address: u32,
@@ -110,7 +118,9 @@ impl Default for Server {
         Self {
             listen: "0.0.0.0:1935".to_owned(),
             http_listen: "0.0.0.0:8080".to_owned(),
+            https_listen: String::new(),
             admin_listen: "127.0.0.1:8088".to_owned(),
+            admin_tls: false,
             wowza_rest_listen: String::new(),
             wowza_counts_listen: String::new(),
             state_dir: PathBuf::from("state"),
@@ -156,8 +166,10 @@ pub enum Transport {
 pub struct Source {
     /// Its name in the matrix.
     pub name: String,
-    /// `rtsp://[user:password@]host[:port]/path`; empty for a publishing source.
+    /// `rtsp[s]://[user:password@]host[:port]/path`; empty for a publishing source.
     pub url: Secret,
+    /// A PEM file of the certificate authorities to trust for rtsps; empty = the system's.
+    pub ca_file: PathBuf,
     /// The transport of its RTP.
     pub transport: Transport,
     /// Stay connected even while no channel wants it.
@@ -277,7 +289,7 @@ pub struct Push {
     pub rung: String,
     /// `rtmp[s]://host[:port]/app/key`.
     pub url: Secret,
-    /// A PEM file of the certificate authorities to trust for rtmps; empty = those that browsers trust.
+    /// A PEM file of the certificate authorities to trust for rtmps; empty = the system's.
     pub ca_file: PathBuf,
     /// At which times it is pushed.
     pub when: When,
@@ -365,7 +377,7 @@ pub struct Schedule {
     pub timeout_s: u32,
     /// Ask with `If-None-Match` and believe a 304 (RFC 9110 §13.1.2).
     pub trust_etag: bool,
-    /// A PEM file of the certificate authorities to trust for the calendar's server; empty = those that browsers trust.
+    /// A PEM file of the certificate authorities to trust for the calendar's server; empty = the system's.
     pub ca_file: PathBuf,
     /// IANA name of the site's time zone; empty = this machine's.
     pub timezone: String,
@@ -494,7 +506,7 @@ pub struct OpenIdConnect {
     pub viewer: Vec<String>,
     /// The text of the console's button; empty = the console's own.
     pub label: String,
-    /// A PEM file of the certificate authorities to trust for the provider; empty = those that browsers trust.
+    /// A PEM file of the certificate authorities to trust for the provider; empty = those of the system.
     pub ca_file: PathBuf,
 }
 

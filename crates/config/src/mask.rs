@@ -7,8 +7,17 @@
 use super::suggest::closest;
 
 /// Keys whose values are never shown.
-pub(super) const SECRET_KEYS: [&str; 8] =
-    ["url", "publish_key", "password", "token", "viewer_token", "client_secret", "secrets", "grant_secret"];
+pub(super) const SECRET_KEYS: [&str; 9] = [
+    "url",
+    "publish_key",
+    "password",
+    "token",
+    "viewer_token",
+    "client_secret",
+    "secrets",
+    "grant_secret",
+    "eab_hmac_key",
+];
 
 /// `line` without what may be secret in it.
 pub(super) fn line(line: &str) -> String {

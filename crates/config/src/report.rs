@@ -5,7 +5,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use super::Config;
-use super::check::{Checker, files};
+use super::check::{Checker, certificates, files};
 use super::difference::Difference;
 use super::document::Document;
 use super::fault::{Fault, Faults, FileText, write_list};
@@ -137,6 +137,7 @@ fn judge(text: &str, file: &str, directory: Option<&Path>) -> CheckReport {
     checker.judge(&config);
     if let Some(directory) = directory {
         files::check(&mut checker, &mut config, directory);
+        certificates::check(&mut checker, &mut config, directory);
     }
     let Checker { mut faults, mut warnings, mut absent, .. } = checker;
     for list in [&mut faults, &mut warnings, &mut absent] {

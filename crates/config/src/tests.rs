@@ -97,6 +97,9 @@ fn the_shipped_file_names_every_key() {
         keys::<AccessNetwork>(),
         keys::<AccessKey>(),
         keys::<AccessRule>(),
+        keys::<Tls>(),
+        keys::<Certificate>(),
+        keys::<Acme>(),
     ];
     for key in all.iter().flatten() {
         let written = text.lines().filter(|line| !line.starts_with('#')).any(|line| {
@@ -665,5 +668,70 @@ proptest! {
             prop_assert!(faults.list.is_sorted_by_key(|fault| fault.position));
             prop_assert!(faults.to_string().starts_with("c.toml:"));
         }
+    }
+}
+
+#[test]
+fn certificates_are_looked_into() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).expect("written");
+    let made = |days: i64| {
+        let now = std::time::SystemTime::now();
+        let mut params = rcgen::CertificateParams::new(["a.example.org".to_owned()]).expect("a name");
+        params.not_before = (now - std::time::Duration::from_secs(90 * 86_400)).into();
+        let end = std::time::Duration::from_secs(days.unsigned_abs() * 86_400 + 3600);
+        params.not_after = if days < 0 { now - end } else { now + end }.into();
+        let key = rcgen::KeyPair::generate().expect("a key");
+        (params.self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
+    };
+    let path = directory.path().join("config.toml");
+    write(
+        "config.toml",
+        "[server]\nhttps_listen = \"127.0.0.1:0\"\n[[tls.certificate]]\nchain = \"c\"\nkey = \"k\"\n",
+    );
+    let told = || {
+        let report = check(&path);
+        (report.is_good(), report.config.is_some(), report.to_string())
+    };
+    let (good, starts, said) = told();
+    assert!(!good && starts && said.contains("certificate number 1: chain"), "{said}");
+    for (chain, key, word, good) in [
+        (made(60), None, "1 warning(s)", true),
+        (made(10), None, "it expires in 10 day(s)", true),
+        (made(-1), None, "it has expired", false),
+        (made(60), Some(made(60).1), "does not belong", false),
+    ] {
+        write("c", &chain.0);
+        write("k", key.as_deref().unwrap_or(&chain.1));
+        let told = told();
+        assert!(told.0 == good && told.1 && told.2.contains(word), "{told:?}");
+        assert!(!told.2.contains("PRIVATE"), "{}", told.2);
+    }
+}
+
+#[test]
+fn tls_without_a_certificate_and_what_contradicts_itself_are_faults() {
+    let pair = "[[tls.certificate]]\nchain = \"c\"\nkey = \"k\"\n";
+    let acme = "[tls.acme]\ndirectory = \"https://a.example/d\"\ndomains = [\"live.example.org\"]\n";
+    let https = "[server]\nhttps_listen = \"0.0.0.0:443\"\n";
+    for (text, fault) in [
+        (https.to_owned(), "https_listen: there is no certificate"),
+        ("[server]\nadmin_tls = true\n".to_owned(), "admin_tls: there is no certificate"),
+        (format!("{https}{acme}{pair}"), "not both"),
+        ("[[tls.certificate]]\nchain = \"c\"\n".to_owned(), "key is missing"),
+        ("[tls]\nredirect = true\n".to_owned(), "redirect needs"),
+        (acme.replace("https:", "http:"), "not an https:// URL"),
+        (acme.replace("live.example.org", "*.example.org"), "not a host name"),
+        (format!("{acme}eab_key_id = \"x\"\n"), "give both eab_key_id"),
+        (format!("{acme}eab_hmac_key = \"x\"\n"), "give both eab_key_id"),
+        (format!("{acme}contact = [\"av@example.org\"]\n"), "mailto:"),
+    ] {
+        let found = faults(&text);
+        assert!(found.len() == 1 && found[0].contains(fault), "{text}: {found:?}");
+    }
+    for good in
+        [format!("{https}{pair}"), format!("{https}{acme}"), format!("{https}[tls]\nredirect = true\n{pair}")]
+    {
+        assert_eq!(faults(&good), [""; 0], "{good}");
     }
 }

@@ -72,6 +72,8 @@ pub enum AlarmKind {
     Configuration,
     /// State that should survive a restart cannot be saved.
     State,
+    /// A certificate of this server is refused, ends soon, or cannot be had.
+    Certificate,
     /// The system gives this server no more file descriptors.
     Descriptors,
     /// Recordings have a picture or sound that their viewers do not get, or cannot be played at all.
@@ -162,6 +164,7 @@ impl Thresholds {
             | AlarmKind::Clock
             | AlarmKind::Configuration
             | AlarmKind::State
+            | AlarmKind::Certificate
             | AlarmKind::Descriptors
             | AlarmKind::Recording => 0,
             AlarmKind::Black => self.black_s,

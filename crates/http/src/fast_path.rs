@@ -11,13 +11,13 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::body::Timed;
@@ -26,8 +26,9 @@ use super::limits::Limits;
 use super::memory_file::MemoryFile;
 use super::pace::Pace;
 use super::plain_request::{Asked, HEADER_BYTES, NextRequest, next_request, plain};
-use super::sending::{send_head, send_pieces, take};
+use super::sending::{file_write, flush, send_head, send_pieces, take};
 use amphi_media::Pieces;
+use amphi_runtime::socket::Socket;
 
 thread_local! {
     /// The buffer that requests are read into.
@@ -50,7 +51,7 @@ pub struct ReadyAnswer {
 pub enum Content {
     /// Written from shared memory, in one vectored write with the head.
     Pieces(Pieces),
-    /// Sent by sendfile(2), without a copy.
+    /// Sent by sendfile(2), without a copy; inside TLS it is copied.
     Pages(Arc<MemoryFile>),
 }
 
@@ -72,7 +73,7 @@ pub(super) enum Left {
 
 /// Answers requests until one is not for the fast path, the peer closes or stays idle for too long, or `shutdown`.
 pub(super) async fn drive(
-    stream: &mut TcpStream,
+    stream: &mut Socket,
     answers: &impl FastPath,
     limits: Limits,
     shutdown: &CancellationToken,
@@ -125,7 +126,7 @@ pub(super) async fn drive(
 
 /// The next answer; `None` if `rest` is to be left to the plain path. An error ends the connection.
 fn poll_next(
-    stream: &mut TcpStream,
+    stream: &mut Socket,
     rest: &mut Vec<u8>,
     answers: &impl FastPath,
     head: &mut Vec<u8>,
@@ -192,7 +193,7 @@ fn asked<'a>(request: &'a httparse::Request<'_, '_>) -> Option<Asked<'a>> {
 }
 
 /// Sends a head and the content that lies ready for it.
-async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<()> {
+async fn send(stream: &Socket, head: &[u8], content: &Content) -> io::Result<()> {
     let mut pace = Pace::default();
     match content {
         Content::Pieces(pieces) => send_pieces(stream, &mut pace, head, pieces).await,
@@ -200,10 +201,10 @@ async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<
             send_head(stream, &mut pace, head, &Pieces::default()).await?;
             let mut at = 0;
             while at < pages.len() {
-                let send = || stream.try_io(Interest::WRITABLE, || pages.send(stream, at as u64));
+                let send = || file_write(stream, pages.as_fd(), at as u64, pages.len() - at);
                 at += take(stream, &mut pace, send).await?;
             }
-            Ok(())
+            flush(stream, &mut pace).await
         }
     }
 }

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use tokio::net::TcpStream;
 
 use super::pace::Pace;
-use super::sending::{room, send_from};
+use super::sending::{flush, room, send_from};
+use amphi_runtime::socket::Socket;
 
 /// Most bytes that are looked for and then sent: what a socket takes at once, more or less.
 const STRETCH: u64 = 512 << 10;
@@ -97,7 +97,7 @@ impl FileRanges {
     }
 
     /// Sends all of them.
-    pub(super) async fn send(&self, stream: &TcpStream, pace: &mut Pace) -> io::Result<()> {
+    pub(super) async fn send(&self, stream: &Socket, pace: &mut Pace) -> io::Result<()> {
         let mut known = self.ranges.first().map_or(0..0, Self::stretch);
         let mut seen = self.seen;
         let mut turn = 0;
@@ -132,6 +132,7 @@ impl FileRanges {
                 }
             }
         }
+        flush(stream, pace).await?;
         // Were they others by the time that they were sent?
         match self.ranges.last() {
             Some(last) if last.start < last.end && !self.file.is_as_promised() => {

@@ -80,5 +80,5 @@ pub use places::{Extra, Places, asker};
 pub use plain_request::Asked;
 pub use range::{Requested, requested_part, requested_range};
 pub use refusal::{empty, problem};
-pub use serve::{Port, accept_each, serve_fast_path, serve_stream, serve_with_peer};
+pub use serve::{Port, accept_each, secured, serve_fast_path, serve_stream, serve_with_peer};
 pub use slow_path::SlowPath;

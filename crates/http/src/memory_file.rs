@@ -4,11 +4,10 @@
 //! memory. Pages that are sent from a file are shared by all sockets.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bytes::Bytes;
-use rustix::fs::{MemfdFlags, memfd_create, sendfile};
-use rustix::io::retry_on_intr;
+use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A segment in a memfd; it does not change.
@@ -52,11 +51,10 @@ impl MemoryFile {
         bytes.truncate(read);
         Ok(bytes)
     }
+}
 
-    /// Sends as much as the socket takes at once, from byte `at` on. Returns the number of bytes sent.
-    pub(super) fn send(&self, socket: impl AsFd, at: u64) -> io::Result<usize> {
-        let mut from = at;
-        let left = (self.len as u64).saturating_sub(at) as usize;
-        Ok(retry_on_intr(|| sendfile(&socket, &self.file, Some(&mut from), left))?)
+impl AsFd for MemoryFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }

@@ -2,8 +2,8 @@
 
 use std::io;
 
+use amphi_runtime::socket::Socket;
 use rustix::ioctl::{Getter, ioctl};
-use tokio::net::TcpStream;
 
 /// A connection that can tell how much its peer has not received.
 pub(super) trait Outstanding {
@@ -11,11 +11,11 @@ pub(super) trait Outstanding {
     fn outstanding(&self) -> io::Result<u64>;
 }
 
-impl Outstanding for TcpStream {
+impl Outstanding for Socket {
     #[expect(unsafe_code, reason = "rustix has no name for it")]
     fn outstanding(&self) -> io::Result<u64> {
         // SAFETY: SIOCOUTQ, of the same number as TIOCOUTQ, writes one int (tcp(7)).
-        let count = unsafe { ioctl(self, Getter::<{ libc::TIOCOUTQ as _ }, libc::c_int>::new()) }?;
+        let count = unsafe { ioctl(self.tcp(), Getter::<{ libc::TIOCOUTQ as _ }, libc::c_int>::new()) }?;
         Ok(count.try_into().unwrap_or(0))
     }
 }

@@ -7,14 +7,11 @@
 
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::header::{CONTENT_LENGTH, DATE, HeaderName};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, response};
-use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
@@ -27,10 +24,11 @@ use super::pace::Pace;
 use super::plain_request::{HEADER_BYTES, NextRequest, next_request, plain};
 use super::sending::{send_head, send_pieces};
 use amphi_media::Pieces;
+use amphi_runtime::socket::Socket;
 
 /// Answers requests until one is hyper's, the peer closes or stays idle for too long, or `shutdown`. `read` was read already.
 pub(super) async fn drive<S>(
-    stream: &TcpStream,
+    stream: &Socket,
     read: Bytes,
     service: &S,
     limits: Limits,
@@ -69,7 +67,7 @@ where
 }
 
 /// The next request; `None` if `rest` is to be left to hyper. An error ends the connection.
-async fn next(stream: &TcpStream, rest: &mut Vec<u8>) -> io::Result<Option<Request<()>>> {
+async fn next(stream: &Socket, rest: &mut Vec<u8>) -> io::Result<Option<Request<()>>> {
     loop {
         if !rest.is_empty() {
             match next_request(rest, request_of) {
@@ -111,7 +109,7 @@ fn request_of(request: &httparse::Request<'_, '_>) -> Option<Request<()>> {
 
 /// Has a request answered, and sends the answer. An error ends the connection. If `has_more` of its requests
 /// were read already, the peer may close its side before the answer is there.
-async fn answer<S>(stream: &TcpStream, service: S, request: Request<()>, has_more: bool) -> io::Result<()>
+async fn answer<S>(stream: &Socket, service: S, request: Request<()>, has_more: bool) -> io::Result<()>
 where
     S: Service<Request<()>, Response = http::Response<Body>>,
 {
@@ -130,8 +128,8 @@ where
 }
 
 /// Waits until the peer has closed the connection. Never, if it has sent the next request meanwhile.
-async fn gone(stream: &TcpStream) {
-    if matches!(stream.peek(&mut [0]).await, Ok(1..)) {
+async fn gone(stream: &Socket) {
+    if matches!(stream.has_more().await, Ok(true)) {
         std::future::pending::<()>().await;
     }
 }
@@ -160,7 +158,7 @@ fn write_head(head: &mut Vec<u8>, parts: &response::Parts, content: usize) {
 }
 
 /// Sends a head and a body, of which some may lie in a file, or is still being read.
-async fn send_body(stream: &TcpStream, head: &[u8], body: Body) -> io::Result<()> {
+async fn send_body(stream: &Socket, head: &[u8], body: Body) -> io::Result<()> {
     let mut pace = Pace::default();
     let (pieces, later, mut left, timed) = body.into_parts();
     match later {
@@ -169,7 +167,7 @@ async fn send_body(stream: &TcpStream, head: &[u8], body: Body) -> io::Result<()
             send_head(stream, &mut pace, head, &pieces).await?;
             if let Err(error) = ranges.send(stream, &mut pace).await {
                 // What was sent may not be what the file was: the peer should not take it for the whole.
-                let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+                stream.abort();
                 return Err(error);
             }
         }

@@ -24,11 +24,13 @@ pub(super) struct Rewound<T> {
     look: Option<Pin<Box<Sleep>>>,
     /// Counts what is written.
     watch: Arc<Watch>,
+    /// A flush has found no room.
+    is_flushing: bool,
 }
 
 impl<T> Rewound<T> {
     pub(super) fn new(before: Bytes, inner: T, watch: Arc<Watch>) -> Self {
-        Self { before, inner, pace: Pace::default(), look: None, watch }
+        Self { before, inner, pace: Pace::default(), look: None, watch, is_flushing: false }
     }
 }
 
@@ -105,7 +107,15 @@ impl<T: AsyncWrite + Outstanding + Unpin> AsyncWrite for Rewound<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        // Inside TLS, what was taken may still wait for room.
+        let flushed = Pin::new(&mut self.inner).poll_flush(context);
+        if flushed.is_pending() {
+            self.is_flushing = true;
+            self.full(context)?;
+        } else if std::mem::take(&mut self.is_flushing) {
+            self.pace.wrote(0, Instant::now);
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

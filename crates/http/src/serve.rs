@@ -14,6 +14,7 @@
 //! | sends no Host, or two | 400 (RFC 9112 §3.2) |
 //! | never reads, or a byte now and then | must take a kilobyte a second: hyper has no write timeout (hyper issue 3852) |
 //! | vanishes without closing | `TCP_USER_TIMEOUT` (tcp(7)) |
+//! | does not finish its TLS handshake | 10 s ([`Handshakes`]) |
 //! | comes when all [`Places`] are taken | waits in the backlog |
 //! | has too many connections from one address | closed at once |
 //!
@@ -54,6 +55,7 @@ use super::plain_path;
 use super::rewound::Rewound;
 use super::slow_path::SlowPath;
 use super::watch::{Fate, Keeper, Watch};
+use amphi_runtime::socket::{Handshakes, Socket};
 
 /// Concurrent requests of one HTTP/2 connection (RFC 9113 §5.1.2). A player has two or three.
 const H2_STREAMS: u32 = 64;
@@ -73,13 +75,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Serves `service` on `port` until `shutdown`, and returns when the last connection has ended. Every request carries the
+/// Serves `service` on `port`, inside TLS if so asked, until `shutdown`, and returns when the last connection has ended. Every request carries the
 /// [`Peer`] that it came from. May be called again, with the same places, after a panic.
 pub async fn serve_with_peer<S, B>(
     port: &mut Port,
     service: S,
     places: Places,
     limits: Limits,
+    tls: Option<Handshakes>,
     shutdown: CancellationToken,
 ) where
     S: Service<Request<Inbound>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -88,11 +91,29 @@ pub async fn serve_with_peer<S, B>(
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let ending = shutdown.clone();
-    let each = move |stream, address| {
+    let each = move |stream: TcpStream, address| {
         let service = WithPeer { inner: service.clone(), peer: Peer(address) };
-        serve_stream(stream, service, limits, ending.clone())
+        let (tls, ending) = (tls.clone(), ending.clone());
+        async move {
+            let Some(stream) = secured(stream, tls.as_ref(), &ending).await else { return };
+            serve_stream(stream, service, limits, ending).await;
+        }
     };
     port.accept_each(places, each, shutdown).await;
+}
+
+/// The connection, inside TLS if there are `handshakes`. `None`: it has ended.
+pub async fn secured(
+    stream: TcpStream,
+    handshakes: Option<&Handshakes>,
+    shutdown: &CancellationToken,
+) -> Option<Socket> {
+    let Some(handshakes) = handshakes else { return Some(stream.into()) };
+    let shaken = tokio::select! {
+        () = shutdown.cancelled() => return None,
+        shaken = handshakes.accept(stream) => shaken,
+    };
+    shaken.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()
 }
 
 /// As [`Port::accept_each`], for a caller that does not keep the port.
@@ -182,13 +203,18 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Serves `service` on one connection, until it ends or `shutdown` has drained it.
-pub async fn serve_stream<S, B>(stream: TcpStream, service: S, limits: Limits, shutdown: CancellationToken)
-where
+pub async fn serve_stream<S, B>(
+    stream: impl Into<Socket>,
+    service: S,
+    limits: Limits,
+    shutdown: CancellationToken,
+) where
     S: Service<Request<Inbound>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
+    let stream = stream.into();
     if prepare(&stream, limits) {
         serve_rest(Bytes::new(), stream, service, limits, shutdown).await;
     }
@@ -196,7 +222,7 @@ where
 
 /// As [`serve_stream`], but answers that are ready take the [`FastPath`], and other GETs the plain path (`plain_path.rs`).
 pub async fn serve_fast_path<S>(
-    mut stream: TcpStream,
+    stream: impl Into<Socket>,
     service: S,
     limits: Limits,
     slow: SlowPath,
@@ -209,12 +235,13 @@ pub async fn serve_fast_path<S>(
     <S as Service<Request<()>>>::Future: Send,
     <S as Service<Request<()>>>::Error: Send,
 {
+    let mut stream = stream.into();
     if !prepare(&stream, limits) {
         return;
     }
     if let Left::Over(read) = fast_path::drive(&mut stream, &service, limits, &shutdown).await {
         // On the heap: otherwise the tasks of all connections on the fast path would be as large as this future.
-        let rest = async move |stream| {
+        let rest = async move |stream: Socket| {
             let left = plain_path::drive(&stream, read, &service, limits, &shutdown).await;
             if let Left::Over(read) = left {
                 serve_rest(read, stream, service, limits, shutdown).await;
@@ -226,7 +253,7 @@ pub async fn serve_fast_path<S>(
 
 async fn serve_rest<S, B>(
     read: Bytes,
-    stream: TcpStream,
+    stream: Socket,
     service: S,
     limits: Limits,
     shutdown: CancellationToken,
@@ -307,7 +334,8 @@ where
 }
 
 /// Sets the socket's options; `false` if the peer has closed already.
-fn prepare(stream: &TcpStream, limits: Limits) -> bool {
+fn prepare(stream: &Socket, limits: Limits) -> bool {
+    let stream = stream.tcp();
     let socket = socket2::SockRef::from(stream);
     let prepared = stream.set_nodelay(true).and_then(|()| socket.set_tcp_user_timeout(Some(limits.unread)));
     if let Err(error) = &prepared {

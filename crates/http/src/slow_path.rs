@@ -7,10 +7,11 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
+
+use amphi_runtime::socket::Socket;
 
 /// Where connections go on that have left the fast path. The threads end, and with them what they still do, when the last
 /// clone is dropped.
@@ -30,7 +31,7 @@ impl SlowPath {
     }
 
     /// Goes on with a connection there, until `work` has ended or the caller is dropped.
-    pub(super) async fn run<F>(&self, stream: TcpStream, work: impl FnOnce(TcpStream) -> F + Send + 'static)
+    pub(super) async fn run<F>(&self, stream: Socket, work: impl FnOnce(Socket) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send,
     {
@@ -38,14 +39,14 @@ impl SlowPath {
             return work(stream).await;
         };
         // A socket is registered with the runtime that waits for it.
-        let stream = match stream.into_std() {
+        let stream = match stream.detach() {
             Ok(stream) => stream,
             Err(error) => {
                 return tracing::debug!(%error, "a connection went away on its way to the slow path");
             }
         };
         let moved = async move {
-            match TcpStream::from_std(stream) {
+            match stream.attach() {
                 Ok(stream) => work(stream).await,
                 Err(error) => tracing::debug!(%error, "a connection went away on its way to the slow path"),
             }
@@ -66,7 +67,7 @@ impl Drop for Threads {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -75,7 +76,7 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
         let (stream, _) = listener.accept().await.expect("a connection");
-        slow.run(stream, async |mut stream: TcpStream| {
+        slow.run(stream.into(), async |mut stream: Socket| {
             let name = std::thread::current().name().unwrap_or_default().to_owned();
             stream.write_all(name.as_bytes()).await.expect("it is there");
         })
@@ -97,7 +98,7 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
         let (stream, _) = listener.accept().await.expect("a connection");
-        slow.run(stream, async |_| panic!("on purpose")).await;
+        slow.run(stream.into(), async |_| panic!("on purpose")).await;
         assert_eq!(peer.read(&mut [0]).await.expect("closed"), 0);
         assert_eq!(served_on(slow).await, "deliver slow");
     }

@@ -1,5 +1,7 @@
 //! A source's URL, taken apart: where to connect, and with which credentials.
 
+use std::path::{Path, PathBuf};
+
 use url::Url;
 
 use super::fault::SourceFault;
@@ -11,15 +13,17 @@ use amphi_protocol::rtsp::client::{Credentials, ServerAddress};
 pub(super) struct SourceAddress {
     pub(super) url: Url,
     pub(super) credentials: Option<Credentials>,
+    /// A PEM file of the authorities to trust for rtsps; empty = the system's.
+    pub(super) ca_file: PathBuf,
 }
 
 impl SourceAddress {
-    /// Reads `rtsp://[user[:password]@]host[:port]/path`; user and password are percent-encoded
+    /// Reads `rtsp[s]://[user[:password]@]host[:port]/path`; user and password are percent-encoded
     /// (RFC 3986 §3.2.1).
     pub(super) fn parse(text: &str) -> Result<Self, SourceFault> {
         let mut url = Url::parse(text).map_err(|_| SourceFault::Url("it is not a URL"))?;
-        if url.scheme() != "rtsp" {
-            return Err(SourceFault::Url("it must begin with rtsp://"));
+        if !matches!(url.scheme(), "rtsp" | "rtsps") {
+            return Err(SourceFault::Url("it must begin with rtsp:// or rtsps://"));
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(SourceFault::Url("it names no host"));
@@ -30,7 +34,12 @@ impl SourceAddress {
         });
         let cleared = url.set_username("").and_then(|()| url.set_password(None));
         cleared.map_err(|()| SourceFault::Url("it cannot carry a user name"))?;
-        Ok(Self { url, credentials })
+        Ok(Self { url, credentials, ca_file: PathBuf::new() })
+    }
+
+    /// The same, trusting the authorities in a file.
+    pub(super) fn trusting(self, ca_file: &Path) -> Self {
+        Self { ca_file: ca_file.to_owned(), ..self }
     }
 
     /// Where the RTSP client connects first.
@@ -59,7 +68,7 @@ mod tests {
 
     #[test]
     fn other_urls_are_refused_without_being_repeated() {
-        for url in ["http://u:secret@h/", "rtsps://u:secret@h/", "u:secret@h", "rtsp:///secret", ""] {
+        for url in ["http://u:secret@h/", "u:secret@h", "rtsp:///secret", ""] {
             let fault = SourceAddress::parse(url).err().unwrap();
             assert!(!fault.to_string().contains("secret"), "{fault}");
         }

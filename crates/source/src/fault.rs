@@ -17,6 +17,9 @@ pub enum SourceFault {
     /// No connection; the network's fault or the encoder's.
     #[error("no connection: {0}")]
     Connect(String),
+    /// No TLS: a certificate that is not trusted, or a file of authorities that cannot be used.
+    #[error("no TLS: {0}")]
+    Tls(String),
     /// No answer in time during connection set-up.
     #[error("the encoder did not answer within {0} s")]
     NoAnswer(u64),

@@ -4,6 +4,7 @@
 //! idle sources only, and drops the future when the source is wanted: a session that is dropped
 //! sends TEARDOWN in the background.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,13 @@ use amphi_media::{Track, TrackFormat, h264};
 const WITHIN: Duration = Duration::from_secs(11);
 
 /// The first IDR picture of the source at `url`: an access unit in Annex B that begins with its parameter sets.
-pub async fn glance(url: &str, transport: Transport, clock: Arc<dyn Clock>) -> Result<Vec<u8>, SourceFault> {
-    let address = SourceAddress::parse(url)?;
+pub async fn glance(
+    url: &str,
+    ca_file: &Path,
+    transport: Transport,
+    clock: Arc<dyn Clock>,
+) -> Result<Vec<u8>, SourceFault> {
+    let address = SourceAddress::parse(url)?.trusting(ca_file);
     let mut session = SourceSession::open(&address, transport, clock).await?;
     let picture = tokio::time::timeout(WITHIN, first_picture(&mut session)).await;
     session.close().await;

@@ -9,6 +9,7 @@
 //! seconds. Silence is not noticed here, but by the caller (`silence`).
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub(super) const OPEN_WITHIN: Duration = Duration::from_secs(10);
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// The port where a URL names none (RFC 2326 §3.2).
 const RTSP_PORT: u16 = 554;
+/// The port of RTSP inside TLS (RFC 7826 §22.14.2 registers it for `rtsps`).
+const RTSPS_PORT: u16 = 322;
 /// A session that is being opened where the server redirected us to.
 type Moving = dyn Future<Output = Result<SourceSession, SourceFault>> + Send;
 const USER_AGENT: &str = concat!("Amphi/", env!("CARGO_PKG_VERSION"));
@@ -68,6 +71,7 @@ struct Home {
     place: ServerAddress,
     transport: Transport,
     clock: Arc<dyn Clock>,
+    ca_file: PathBuf,
     moves: u32,
 }
 
@@ -118,7 +122,8 @@ impl SourceSession {
         transport: Transport,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SourceFault> {
-        let home = Home { place: address.place(), transport, clock, moves: 0 };
+        let home =
+            Home { place: address.place(), transport, clock, ca_file: address.ca_file.clone(), moves: 0 };
         Self::open_at(home.place.clone(), home).await
     }
 
@@ -341,9 +346,15 @@ struct Opening<'a> {
 impl<'a> Opening<'a> {
     async fn new(place: &'a ServerAddress, home: &'a Home) -> Result<Self, SourceFault> {
         let client = Client::new(place, USER_AGENT, fastrand::u64(..));
-        let (host, port) = (place.url.host_str().unwrap_or_default(), place.url.port().unwrap_or(RTSP_PORT));
-        let wire = SourceTransport::connect(host, port, client).await;
-        let wire = wire.map_err(|error| SourceFault::Connect(error.to_string()))?;
+        let host = place.url.host_str().unwrap_or_default();
+        let wire = if place.url.scheme() == "rtsps" {
+            let port = place.url.port().unwrap_or(RTSPS_PORT);
+            SourceTransport::connect_tls(host, port, &home.ca_file, client).await?
+        } else {
+            let port = place.url.port().unwrap_or(RTSP_PORT);
+            let wire = SourceTransport::connect(host, port, client).await;
+            wire.map_err(|error| SourceFault::Connect(error.to_string()))?
+        };
         Ok(Self {
             wire,
             began: Instant::now(),

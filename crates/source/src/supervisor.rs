@@ -71,7 +71,7 @@ impl SourceTask {
                 return self.shutdown.cancelled().await;
             }
             url => match SourceAddress::parse(url) {
-                Ok(address) => address,
+                Ok(address) => address.trusting(&self.source.ca_file),
                 Err(fault) => {
                     tracing::error!(source = self.source.name, %fault, "cannot be pulled");
                     self.report(SourceState::Idle, &fault.to_string());

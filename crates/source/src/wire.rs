@@ -1,4 +1,4 @@
-//! The sockets of one RTSP connection: TCP, and a pair of UDP sockets for each medium that is not interleaved on it.
+//! The sockets of one RTSP connection: TCP, perhaps inside TLS, and a pair of UDP sockets for each medium that is not interleaved on it.
 //!
 //! # Contract
 //! [`SourceTransport::wait`] sends what is to be sent and ends with the first thing that comes, or at its deadline; it may be
@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,8 +16,14 @@ use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use super::fault::SourceFault;
 use amphi_protocol::rtsp::client::{Client, Failure, Route};
+use amphi_runtime::socket::{Socket, connect_tls};
 use amphi_runtime::udp::RtpPair;
+use amphi_tls::client_config;
 
 /// Most bytes that are read at once.
 const PIECE: usize = 32 * 1024;
@@ -35,7 +42,7 @@ pub(super) enum Came {
 }
 
 pub(super) struct SourceTransport {
-    tcp: Arc<TcpStream>,
+    tcp: Arc<Socket>,
     pub(super) client: Client,
     /// For each medium, by its place in the list of those that are set up.
     ports: Vec<UdpPorts>,
@@ -75,7 +82,28 @@ impl SourceTransport {
         let tcp = TcpStream::connect((host, port)).await?;
         // Requests are small, and their answers are awaited.
         tcp.set_nodelay(true)?;
-        Ok(Self { tcp: Arc::new(tcp), client, ports: Vec::new(), datagram: Vec::new() })
+        Ok(Self::new(tcp.into(), client))
+    }
+
+    /// As [`SourceTransport::connect`], inside TLS, with a host that an authority in `ca_file` vouches for.
+    pub(super) async fn connect_tls(
+        host: &str,
+        port: u16,
+        ca_file: &Path,
+        client: Client,
+    ) -> Result<Self, SourceFault> {
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let config = trust(ca_file).await.map_err(SourceFault::Tls)?;
+        let name = ServerName::try_from(host.clone()).map_err(|error| SourceFault::Tls(error.to_string()))?;
+        let tcp = TcpStream::connect((host, port)).await;
+        let tcp = tcp.and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp));
+        let tcp = tcp.map_err(|error| SourceFault::Connect(error.to_string()))?;
+        let socket = connect_tls(tcp, name, config).await;
+        Ok(Self::new(socket.map_err(|error| SourceFault::Tls(error.to_string()))?, client))
+    }
+
+    fn new(socket: Socket, client: Client) -> Self {
+        Self { tcp: Arc::new(socket), client, ports: Vec::new(), datagram: Vec::new() }
     }
 
     /// Binds a pair of sockets for the next medium; returns their ports.
@@ -198,7 +226,10 @@ impl SourceTransport {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        match self.tcp.poll_flushed(cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(flushed) => flushed,
+        }
     }
 
     /// Sends TEARDOWN and waits for the answer, for [`CLOSE_WITHIN`] at most.
@@ -238,7 +269,7 @@ impl Drop for SourceTransport {
 }
 
 /// Writes `words`, and reads whatever comes until the peer closes.
-async fn say(tcp: &TcpStream, mut words: Bytes) -> io::Result<()> {
+async fn say(tcp: &Socket, mut words: Bytes) -> io::Result<()> {
     while !words.is_empty() {
         tcp.writable().await?;
         match tcp.try_write(&words) {
@@ -247,6 +278,7 @@ async fn say(tcp: &TcpStream, mut words: Bytes) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
+    tcp.flushed().await?;
     let mut scratch = vec![0; PIECE];
     loop {
         tcp.readable().await?;
@@ -256,6 +288,20 @@ async fn say(tcp: &TcpStream, mut words: Bytes) -> io::Result<()> {
             _ => {}
         }
     }
+}
+
+/// Whom to trust. The system's files, and perhaps a share, are read on a thread that may wait.
+async fn trust(ca_file: &Path) -> Result<Arc<ClientConfig>, String> {
+    let ca_file = ca_file.to_owned();
+    let read = move || {
+        if ca_file.as_os_str().is_empty() {
+            return client_config(None).map_err(|error| error.to_string());
+        }
+        let why = |error: &dyn std::fmt::Display| format!("ca_file {}: {error}", ca_file.display());
+        let pem = std::fs::read(&ca_file).map_err(|error| why(&error))?;
+        client_config(Some(&pem)).map_err(|error| why(&error))
+    };
+    tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
 }
 
 /// `ip`, as IPv4 if it is an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2).

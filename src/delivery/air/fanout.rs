@@ -16,13 +16,13 @@ use std::sync::{Arc, LazyLock, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tracing::Instrument;
 
 use super::batch::{Batch, BatchReader, Cursor, RecentBatches, first_from};
 use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard, pieces};
 use amphi_media::{Lock, RungTracks};
+use amphi_runtime::socket::Socket;
 use amphi_runtime::tasks::Tasks;
 
 /// Media that is written at once. A picture waits less than this for the next one.
@@ -58,7 +58,7 @@ struct FanoutGroup {
 /// A player that may be served by a group.
 #[derive(Debug)]
 pub(in crate::delivery) struct RtmpPlayer {
-    socket: Arc<TcpStream>,
+    socket: Arc<Socket>,
     viewer: Option<ViewerGuard>,
     state: Lock<ServedBy>,
     lags: Notify,
@@ -315,7 +315,7 @@ impl Member {
 
 impl RtmpPlayer {
     /// A player at `socket`, counted as `viewer`.
-    pub(in crate::delivery) fn new(socket: Arc<TcpStream>, viewer: Option<ViewerGuard>) -> Self {
+    pub(in crate::delivery) fn new(socket: Arc<Socket>, viewer: Option<ViewerGuard>) -> Self {
         Self { socket, viewer, state: Lock::new(ServedBy::Connection), lags: Notify::new() }
     }
 

@@ -79,6 +79,7 @@ impl HeldRight {
             protocol: self.protocol,
             wish: AccessAction::Play(what),
             peer: self.peer,
+            is_secure: false,
             path: "",
             query: "",
             fields: &(),

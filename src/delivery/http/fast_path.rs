@@ -38,6 +38,9 @@ static COMMON: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 impl FastPath for Delivery {
     fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<ReadyAnswer> {
+        if self.transport.redirects(self.peer).is_some() {
+            return None;
+        }
         let begun = Instant::now();
         let mut channel = None;
         let path = route::parse_in_channel(asked.path, |app| {
@@ -60,8 +63,10 @@ impl FastPath for Delivery {
         let is_known = tag.is_some_and(|(etag, field)| etag.is_in(field));
         self.fetched(&path, true, if is_known { 0 } else { found.bytes.len() });
         write_head(head, &found, is_known);
-        let pages =
-            if found.kind == AnswerKind::Segment { self.page_cache.pages(&found.bytes, begun) } else { None };
+        self.transport.append_to(head);
+        // Inside TLS every byte is copied: from the segment's own memory, in one piece with its head.
+        let has_pages = found.kind == AnswerKind::Segment && !self.transport.is_secure;
+        let pages = if has_pages { self.page_cache.pages(&found.bytes, begun) } else { None };
         let (content, len) = match pages {
             _ if is_known => (Content::Pieces(Default::default()), 0),
             Some(pages) => (Content::Pages(pages), found.bytes.len()),
@@ -83,6 +88,7 @@ impl Delivery {
             append_field(head, name.as_str().as_bytes(), value.as_bytes());
         }
         head.extend_from_slice(&COMMON);
+        self.transport.append_to(head);
         self.counts.count(kind, body.remaining());
         let timed = Timed::new(begun, self.counts.latency(kind));
         ReadyAnswer { content: Content::Pieces(body.into_ready()), timed }

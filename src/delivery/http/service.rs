@@ -19,6 +19,7 @@ use super::document_cache::DocumentCache;
 use super::fault::unserved;
 use super::page_cache::PageCache;
 use super::route::{ChannelPath, HttpRoute, MountPath};
+use super::transport::{AcmeProofs, TlsPolicy, TlsTelling};
 use super::{PageSettings, Portal, pages, portal, recorded, route};
 use crate::delivery::address::{self, Address, AddressError};
 use crate::delivery::door::{
@@ -42,7 +43,9 @@ pub struct Delivery {
     pages: PageSettings,
     portal: Portal,
     door: Arc<dyn Door>,
-    peer: Option<SocketAddr>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) transport: TlsTelling,
+    proofs: AcmeProofs,
 }
 
 impl Default for Delivery {
@@ -58,6 +61,8 @@ impl Default for Delivery {
             portal: Portal::default(),
             door: Arc::new(OpenDoor),
             peer: None,
+            transport: TlsTelling::default(),
+            proofs: AcmeProofs::default(),
         }
     }
 }
@@ -84,6 +89,18 @@ impl Delivery {
     #[must_use]
     pub fn for_peer(&self, peer: SocketAddr) -> Self {
         Self { peer: Some(peer), ..self.clone() }
+    }
+
+    /// The same, telling viewers that of TLS, and showing these proofs to an authority.
+    #[must_use]
+    pub fn telling(&self, policy: TlsPolicy, proofs: AcmeProofs) -> Self {
+        Self { transport: TlsTelling { policy, is_secure: false }, proofs, ..self.clone() }
+    }
+
+    /// The same for a connection inside TLS.
+    #[must_use]
+    pub fn secured(self) -> Self {
+        Self { transport: TlsTelling { is_secure: true, ..self.transport }, ..self }
     }
 
     /// Counts of the answers, for metrics; other protocols add theirs.
@@ -121,6 +138,7 @@ impl Delivery {
         let headers = response.headers_mut();
         cors::allow(headers);
         headers.insert(SERVER, HeaderValue::from_static("Amphi"));
+        self.transport.add_to(headers);
         if request.method == Method::HEAD {
             // Removed here, because hyper would send the content over HTTP/2 (RFC 9110 §9.3.2).
             let body = std::mem::take(response.body_mut());
@@ -167,6 +185,10 @@ impl Delivery {
     fn open_to_all(&self, request: &Parts) -> Option<Answer> {
         if let Some(refusal) = refused_method(request) {
             return Some(refusal);
+        }
+        let elsewhere = self.proofs.answer(request).or_else(|| self.transport.redirect(self.peer, request));
+        if elsewhere.is_some() {
+            return elsewhere;
         }
         let page = self.pages.answer(request, &self.registry);
         page.or_else(|| (request.uri.path() == portal::PATH).then(|| self.portal.answer(request)))
@@ -217,7 +239,8 @@ impl Delivery {
         let ShownRequest { path, query, fields } = asked;
         let (protocol, wish) = (Protocol::Http, AccessAction::Play(what));
         let grant = address.grant.as_deref();
-        AccessRequest { protocol, wish, peer: self.peer, path, query, fields, step, scope, grant }
+        let (peer, is_secure) = (self.peer, self.transport.is_secure);
+        AccessRequest { protocol, wish, peer, is_secure, path, query, fields, step, scope, grant }
     }
 
     /// Asks the door about what a path names, and finds it.

@@ -358,7 +358,7 @@ async fn a_viewer_on_a_socket_takes_playlist_and_segment_over_one_connection() {
     let shutdown = CancellationToken::new();
     let (limits, ending) = (Limits::default(), shutdown.clone());
     let server = tokio::spawn(async move {
-        serve_with_peer(&mut Port::new(listener), delivery, limits.places(), limits, ending).await;
+        serve_with_peer(&mut Port::new(listener), delivery, limits.places(), limits, None, ending).await;
     });
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("listening");
     let mut received = Vec::new();

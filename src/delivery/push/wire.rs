@@ -2,21 +2,19 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::delivery::pieces;
 use amphi_media::RungTracks;
 use amphi_protocol::rtmp::{Publisher, ServerFault, Target, TooLong};
+use amphi_runtime::socket::{Socket, connect_tls};
+use amphi_tls::client_config;
 
 /// How long one write may take.
 const WRITE: Duration = Duration::from_secs(10);
@@ -44,13 +42,9 @@ pub(super) enum PushFault {
     Starting,
 }
 
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
-
 /// A connection to a server that takes media.
 pub(super) struct PushConnection {
-    socket: Box<dyn Socket>,
+    socket: Socket,
     publisher: Publisher,
     buffer: Vec<u8>,
 }
@@ -61,8 +55,7 @@ impl PushConnection {
         let host = target.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let stream = TcpStream::connect((host.as_str(), target.port())).await.map_err(PushFault::Connect)?;
         stream.set_nodelay(true)?;
-        let socket: Box<dyn Socket> =
-            if target.tls() { Box::new(encrypted(stream, host, ca_file).await?) } else { Box::new(stream) };
+        let socket = if target.tls() { encrypted(stream, host, ca_file).await? } else { stream.into() };
         let publisher = Publisher::new(target)?;
         let mut wire = Self { socket, publisher, buffer: vec![0; 4096] };
         wire.flush().await?;
@@ -127,27 +120,16 @@ impl PushConnection {
     }
 }
 
-async fn encrypted(
-    stream: TcpStream,
-    host: String,
-    ca_file: &Path,
-) -> Result<impl Socket + use<>, PushFault> {
+/// Shakes hands with a host that an authority in `ca_file` vouches for, or one of the system's.
+async fn encrypted(stream: TcpStream, host: String, ca_file: &Path) -> Result<Socket, PushFault> {
     let tls = |error: &dyn std::fmt::Display| PushFault::Tls(error.to_string());
-    let mut roots = RootCertStore::empty();
-    if ca_file.as_os_str().is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let pem = if ca_file.as_os_str().is_empty() {
+        None
     } else {
-        let pem = tokio::fs::read(ca_file).await.map_err(|error| tls(&error))?;
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            roots.add(certificate.map_err(|error| tls(&error))?).map_err(|error| tls(&error))?;
-        }
-    }
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| tls(&error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        Some(tokio::fs::read(ca_file).await.map_err(|error| tls(&error))?)
+    };
+    let config = tokio::task::spawn_blocking(move || client_config(pem.as_deref())).await;
+    let config = config.map_err(|error| tls(&error))?.map_err(|error| tls(&error))?;
     let name = ServerName::try_from(host).map_err(|error| tls(&error))?;
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| tls(&error))
+    connect_tls(stream, name, config).await.map_err(|error| tls(&error))
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::delivery::idle_timer::HELD;
 use crate::delivery::pieces;
 use amphi_protocol::rtmp::{ChunkPosition, RtmpEvent, RtmpSession, SessionError};
+use amphi_runtime::socket::Socket;
 use amphi_vod::VodFault;
 
 /// The longest time from connect to play or publish, and between two frames of a publisher.
@@ -59,7 +59,7 @@ pub(super) enum RtmpEnd {
 
 pub(super) struct RtmpConnection {
     /// A fan-out group may write to it while the connection writes nothing.
-    pub(super) stream: Arc<TcpStream>,
+    pub(super) stream: Arc<Socket>,
     pub(super) session: RtmpSession,
     buffer: Vec<u8>,
     /// The part of `buffer` that has been read and not handled.
@@ -69,7 +69,7 @@ pub(super) struct RtmpConnection {
 }
 
 impl RtmpConnection {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Socket) -> Self {
         let (session, buffer) = (RtmpSession::default(), vec![0; READ]);
         Self { stream: Arc::new(stream), session, buffer, unread: 0..0, outgoing: Vec::new() }
     }
@@ -91,16 +91,16 @@ impl RtmpConnection {
     }
 
     pub(super) fn prepare(&self) -> io::Result<()> {
-        self.stream.set_nodelay(true)?;
+        self.stream.tcp().set_nodelay(true)?;
         let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
-        socket2::SockRef::from(&*self.stream).set_tcp_keepalive(&keepalive)
+        socket2::SockRef::from(self.stream.tcp()).set_tcp_keepalive(&keepalive)
     }
 
     /// Sends the last answers and waits until the peer has closed too, within bounds.
     pub(super) async fn farewell(&mut self) {
         let last_words = async {
             self.flush().await.ok()?;
-            socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write).ok()?;
+            self.stream.shut_down().ok()?;
             let (mut dropped, mut buffer) = (0, vec![0; READ]);
             while dropped < FAREWELL_MAX {
                 self.stream.readable().await.ok()?;
@@ -170,7 +170,7 @@ impl RtmpConnection {
     }
 }
 
-async fn write_shared(stream: &TcpStream, pieces: &mut Vec<Bytes>) -> Result<(), RtmpEnd> {
+async fn write_shared(stream: &Socket, pieces: &mut Vec<Bytes>) -> Result<(), RtmpEnd> {
     let written = timeout(WHOLE, pieces::write_shared(stream, pieces, WRITE)).await;
     match written.map_err(|_| RtmpEnd::Stuck)? {
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(RtmpEnd::Stuck),

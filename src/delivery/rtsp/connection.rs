@@ -5,9 +5,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::RtspPort;
@@ -23,6 +20,7 @@ use amphi_protocol::rtsp::{
     Incoming, MessageError, Npt, Pacer, Refusal, RequestTarget, Requests, RtspEvent, RtspSession, Span,
     Start, Transport,
 };
+use amphi_runtime::socket::Socket;
 use amphi_vod::SampleCursor;
 
 /// How much media is sent at once: the task of a player wakes up so often, and the network sees no bursts.
@@ -55,8 +53,7 @@ pub(super) enum RtspEnd {
 }
 
 pub(super) struct RtspConnection {
-    reader: OwnedReadHalf,
-    writer: OwnedWriteHalf,
+    socket: Socket,
     local: SocketAddr,
     peer: SocketAddr,
     port: RtspPort,
@@ -95,16 +92,14 @@ enum ConnectionEvent {
 }
 
 impl RtspConnection {
-    pub(super) fn new(socket: TcpStream, port: RtspPort) -> io::Result<Self> {
-        socket.set_nodelay(true)?;
-        SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
+    pub(super) fn new(socket: Socket, port: RtspPort) -> io::Result<Self> {
+        socket.tcp().set_nodelay(true)?;
+        SockRef::from(socket.tcp()).set_tcp_notsent_lowat(UNSENT)?;
         // A listener for both families names IPv4 peers as IPv6 ones.
         let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         let (local, peer) = (socket.local_addr()?, socket.peer_addr()?);
-        let (reader, writer) = socket.into_split();
         Ok(Self {
-            reader,
-            writer,
+            socket,
             local: plain(local),
             // Other peers keep their address as it is: a link-local one has a zone.
             peer: if peer.ip().to_canonical() == peer.ip() { peer } else { plain(peer) },
@@ -132,7 +127,9 @@ impl RtspConnection {
         loop {
             let wake = self.play().await;
             if self.closing && self.outbox.is_empty() {
-                return Ok(());
+                return Ok(tokio::time::timeout(STUCK, self.socket.flushed())
+                    .await
+                    .map_err(|_| RtspEnd::Stuck)??);
             }
             let mut patience = Instant::from_std(self.session.ends_at());
             if !self.outbox.is_empty() {
@@ -159,14 +156,13 @@ impl RtspConnection {
     }
 
     async fn step(&mut self, wake: Option<Duration>, patience: Instant) -> io::Result<ConnectionEvent> {
-        let Self { reader, writer, requests, outbox, streams, feed, pacer, session, closing, right, .. } =
-            self;
+        let Self { socket, requests, outbox, streams, feed, pacer, session, closing, right, .. } = self;
         let slices = outbox.slices();
         let is_udp = streams.iter().any(RtspStream::is_udp);
         let wants_more = session.is_playing() && pacer.wants_more() && !feed.is_over();
         tokio::select! {
-            read = reader.read_buf(requests.feed()), if !*closing && !outbox.is_full() => Ok(ConnectionEvent::Read(read?)),
-            written = writer.write_vectored(&slices), if !slices.is_empty() => match written? {
+            read = socket.read_buf(requests.feed()), if !*closing && !outbox.is_full() => Ok(ConnectionEvent::Read(read?)),
+            written = socket.write_vectored(&slices), if !slices.is_empty() => match written? {
                 0 => Err(io::ErrorKind::WriteZero.into()),
                 count => Ok(ConnectionEvent::Wrote(count)),
             },

@@ -41,6 +41,7 @@ impl RtspPort {
             protocol: Protocol::Rtsp,
             wish: AccessAction::Play(resolved),
             peer: Some(peer),
+            is_secure: false,
             path: &target.path,
             query,
             fields: &(),

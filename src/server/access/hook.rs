@@ -120,6 +120,6 @@ impl KeyCheck for HookKey {
 
 fn question<'a>(subject: Subject<'a>, shown: &Credentials<'a>) -> Result<HookQuestion<'a>, Refusal> {
     let action = if subject.app() == subject.0 { HookAction::Read } else { HookAction::Playback };
-    let protocol = if shown.scheme == "http" { "hls" } else { shown.scheme };
+    let protocol = if shown.scheme.starts_with("http") { "hls" } else { shown.scheme };
     HookQuestion::new(action, subject, shown, protocol, "")
 }

@@ -114,14 +114,11 @@ impl KeyCheck for PublishedKey {
 
 /// A client for a key's server. It follows no redirect: whoever can redirect could decide.
 pub(super) fn client(key: &AccessKey, timeout: Duration) -> Result<reqwest::Client, String> {
-    let mut builder =
+    let pem = (!key.ca_file.as_os_str().is_empty()).then(|| std::fs::read(&key.ca_file)).transpose();
+    let pem = pem.map_err(|error| format!("{}: {error}", key.ca_file.display()))?;
+    let trust = amphi_tls::client_config(pem.as_deref()).map_err(|error| error.to_string())?;
+    let builder =
         reqwest::Client::builder().timeout(timeout).redirect(reqwest::redirect::Policy::none()).no_proxy();
-    if !key.ca_file.as_os_str().is_empty() {
-        let pem =
-            std::fs::read(&key.ca_file).map_err(|error| format!("{}: {error}", key.ca_file.display()))?;
-        for authority in reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())? {
-            builder = builder.add_root_certificate(authority);
-        }
-    }
+    let builder = builder.use_preconfigured_tls((*trust).clone());
     builder.build().map_err(|error| error.to_string())
 }

@@ -125,7 +125,7 @@ impl FakeProvider {
             .with_state(Arc::clone(&provider));
         tokio::spawn(async move {
             let (limits, never) = (Limits::default(), CancellationToken::new());
-            serve_with_peer(&mut Port::new(listener), router, limits.places(), limits, never).await;
+            serve_with_peer(&mut Port::new(listener), router, limits.places(), limits, None, never).await;
         });
         provider
     }

@@ -135,21 +135,17 @@ pub(super) struct Provider {
 impl Provider {
     /// Fails if `ca_file` cannot be read.
     pub(super) fn new(settings: OpenIdConnect) -> std::io::Result<Self> {
-        let mut builder = Client::builder()
+        let pem = (!settings.ca_file.as_os_str().is_empty())
+            .then(|| std::fs::read(&settings.ca_file))
+            .transpose()?;
+        let trust = amphi_tls::client_config(pem.as_deref()).map_err(std::io::Error::other)?;
+        let builder = Client::builder()
+            .use_preconfigured_tls((*trust).clone())
             .redirect(reqwest::redirect::Policy::none())
             .timeout(TIMEOUT)
             .connect_timeout(TIMEOUT / 2)
             // People sign in rarely: a connection that the provider has closed meanwhile would be a failure.
             .pool_max_idle_per_host(0);
-        if !settings.ca_file.as_os_str().is_empty() {
-            let read = reqwest::Certificate::from_pem_bundle(&std::fs::read(&settings.ca_file)?);
-            let authorities = read.map_err(std::io::Error::other)?;
-            if authorities.is_empty() {
-                return Err(std::io::Error::other("no certificate in PEM"));
-            }
-            builder = builder.tls_built_in_root_certs(false);
-            builder = authorities.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
-        }
         let client = builder.build().map_err(std::io::Error::other)?;
         Ok(Self { settings, client, document: Mutex::default(), keys: Mutex::default() })
     }

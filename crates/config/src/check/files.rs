@@ -18,11 +18,7 @@ const SECRETS_LIMIT: u64 = 256 << 10;
 /// Joins every path to `directory`, the configuration's own; reads the files of secrets into the values that they stand
 /// for; reports what is missing.
 pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
-    let resolve = |path: &mut PathBuf| {
-        if !path.as_os_str().is_empty() {
-            *path = directory.join(&*path);
-        }
-    };
+    let resolve = |path: &mut PathBuf| resolve(directory, path);
     resolve(&mut config.server.state_dir);
     for (index, channel) in config.channels.iter_mut().enumerate() {
         resolve(&mut channel.waiting);
@@ -44,6 +40,16 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
             let place = Place::top("vod").item(index).key("root");
             let message = format!("{subject}: root {} is not a directory at present", vod.root.display());
             checker.warning(&place, message);
+        }
+    }
+    for (index, source) in config.sources.iter_mut().enumerate() {
+        resolve(&mut source.ca_file);
+        if let Some(Err(error)) =
+            Some(&source.ca_file).filter(|path| !path.as_os_str().is_empty()).map(|path| readable_file(path))
+        {
+            let subject = subject("source", &source.name, index);
+            let place = Place::top("source").item(index).key("ca_file");
+            checker.fault(&place, format!("{subject}: ca_file {}: {error}", source.ca_file.display()));
         }
     }
     for (index, push) in config.pushes.iter_mut().enumerate() {
@@ -98,11 +104,7 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
 
 /// The secrets of grants and of keys.
 fn access(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
-    let resolve = |path: &mut PathBuf| {
-        if !path.as_os_str().is_empty() {
-            *path = directory.join(&*path);
-        }
-    };
+    let resolve = |path: &mut PathBuf| resolve(directory, path);
     let access = &mut config.access;
     resolve(&mut access.grant_secret_file);
     let place = Place::top("access");
@@ -151,9 +153,7 @@ fn access(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
 fn provider(checker: &mut Checker<'_>, oidc: &mut OpenIdConnect, directory: &Path) {
     let table = Place::top("admin").key("oidc");
     for path in [&mut oidc.client_secret_file, &mut oidc.ca_file] {
-        if !path.as_os_str().is_empty() {
-            *path = directory.join(&*path);
-        }
+        resolve(directory, path);
     }
     let place = table.key("client_secret_file");
     let (file, client_secret) = (&oidc.client_secret_file, &mut oidc.client_secret);
@@ -161,6 +161,13 @@ fn provider(checker: &mut Checker<'_>, oidc: &mut OpenIdConnect, directory: &Pat
     if let Some(Err(error)) = (!oidc.ca_file.as_os_str().is_empty()).then(|| readable_file(&oidc.ca_file)) {
         let message = format!("admin.oidc: ca_file {}: {error}", oidc.ca_file.display());
         checker.fault(&table.key("ca_file"), message);
+    }
+}
+
+/// Joins a path to `directory`, unless it is empty.
+pub(super) fn resolve(directory: &Path, path: &mut PathBuf) {
+    if !path.as_os_str().is_empty() {
+        *path = directory.join(&*path);
     }
 }
 
@@ -175,7 +182,7 @@ fn calendar(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
     schedule.url = Secret::new(path.to_string_lossy());
 }
 
-fn readable_file(path: &Path) -> io::Result<fs::File> {
+pub(super) fn readable_file(path: &Path) -> io::Result<fs::File> {
     // Checked first: opening a named pipe would wait for its writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a file"));
@@ -184,7 +191,13 @@ fn readable_file(path: &Path) -> io::Result<fs::File> {
 }
 
 /// Puts the first line of `path`, trimmed, into `value`.
-fn secret(checker: &mut Checker<'_>, place: &Place, subject: &str, path: &Path, value: &mut Secret) {
+pub(super) fn secret(
+    checker: &mut Checker<'_>,
+    place: &Place,
+    subject: &str,
+    path: &Path,
+    value: &mut Secret,
+) {
     if path.as_os_str().is_empty() {
         return;
     }

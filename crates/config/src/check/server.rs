@@ -21,6 +21,7 @@ fn addresses(checker: &mut Checker<'_>, config: &Config) {
     for (key, text, may_be_off) in [
         ("listen", &server.listen, false),
         ("http_listen", &server.http_listen, true),
+        ("https_listen", &server.https_listen, true),
         ("admin_listen", &server.admin_listen, false),
         ("wowza_rest_listen", &server.wowza_rest_listen, true),
         ("wowza_counts_listen", &server.wowza_counts_listen, true),

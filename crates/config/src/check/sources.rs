@@ -1,6 +1,6 @@
 //! `[[source]]`.
 
-use super::super::{SecondPublisher, Source};
+use super::super::{SecondPublisher, Source, Transport};
 use super::names::{Names, subject};
 use super::{Checker, Place};
 
@@ -30,6 +30,10 @@ pub(super) fn check(checker: &mut Checker<'_>, sources: &[Source]) {
                 if let Err(what) = pulled_url(source.url.reveal()) {
                     checker.fault(&table.key("url"), format!("{subject}: url {what}"));
                 }
+                if source.url.reveal().starts_with("rtsps:") && source.transport != Transport::Tcp {
+                    let message = format!("{subject}: with rtsps:// only transport = \"tcp\" is inside TLS");
+                    checker.fault(&table.key("transport"), message);
+                }
             }
             (true, false) => {
                 if source.keep_open {
@@ -45,7 +49,9 @@ pub(super) fn check(checker: &mut Checker<'_>, sources: &[Source]) {
 fn pulled_url(text: &str) -> Result<(), &'static str> {
     match url::Url::parse(text) {
         Err(_) => Err("is not a URL like \"rtsp://192.0.2.14/extron1\""),
-        Ok(url) if url.scheme() != "rtsp" => Err("does not begin with \"rtsp://\""),
+        Ok(url) if !matches!(url.scheme(), "rtsp" | "rtsps") => {
+            Err("does not begin with \"rtsp://\" or \"rtsps://\"")
+        }
         Ok(url) if url.host_str().is_none_or(str::is_empty) => Err("names no host"),
         Ok(_) => Ok(()),
     }
@@ -58,6 +64,7 @@ mod tests {
     #[test]
     fn only_rtsp_urls_with_a_host_are_pulled() {
         assert_eq!(pulled_url("rtsp://admin:hunter2@192.0.2.14:554/extron1"), Ok(()));
+        assert_eq!(pulled_url("rtsps://192.0.2.14/extron1"), Ok(()));
         assert_eq!(pulled_url("rtsp://[2001:db8::1]/x"), Ok(()));
         for bad in
             ["", "extron1", "192.0.2.14/extron1", "http://192.0.2.14/x", "rtsp:///x", "rtsp://h:99999/"]

@@ -74,6 +74,9 @@ pub enum ClientError {
     /// The file of certificate authorities cannot be read, or has none.
     #[error("schedule.ca_file: {0}")]
     CaFile(#[from] std::io::Error),
+    /// That file has no certificate that can be used.
+    #[error("schedule.ca_file: {0}")]
+    Trust(#[from] amphi_tls::TrustError),
     /// The HTTP client cannot be built.
     #[error("no HTTP client: {0}")]
     Http(#[from] reqwest::Error),
@@ -131,17 +134,12 @@ impl CalendarClient {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let mut builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-        if !schedule.ca_file.as_os_str().is_empty() {
-            builder = builder.tls_built_in_root_certs(false);
-            let authorities = reqwest::Certificate::from_pem_bundle(&std::fs::read(&schedule.ca_file)?)?;
-            if authorities.is_empty() {
-                let nothing = std::io::Error::new(std::io::ErrorKind::InvalidData, "no certificate in PEM");
-                return Err(nothing.into());
-            }
-            for authority in authorities {
-                builder = builder.add_root_certificate(authority);
-            }
-        }
+        let pem = if schedule.ca_file.as_os_str().is_empty() {
+            None
+        } else {
+            Some(std::fs::read(&schedule.ca_file)?)
+        };
+        builder = builder.use_preconfigured_tls((*amphi_tls::client_config(pem.as_deref())?).clone());
         let in_clear = url.scheme() == "http" && !is_here(&url);
         let client = builder.build()?;
         Ok(CalendarPlace::Http { client, url, prover: Prover::new(user, password, in_clear) })

@@ -8,7 +8,7 @@ use amphi_media::Lock;
 use futures_util::FutureExt;
 use futures_util::stream::StreamExt;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
@@ -65,7 +65,7 @@ async fn sent_of(all: &FileRanges) -> (Vec<u8>, io::Result<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
     let (stream, _) = listener.accept().await.expect("a connection");
-    let send = async move { all.send(&stream, &mut Pace::default()).await };
+    let send = async move { all.send(&stream.into(), &mut Pace::default()).await };
     let mut bytes = Vec::new();
     let (sent, _) = tokio::join!(send, peer.read_to_end(&mut bytes));
     (bytes, sent)

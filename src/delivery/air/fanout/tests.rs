@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::super::batch::tests::{batch_of, tracks};
 use super::super::batch::{BatchWriter, batches};
@@ -15,14 +15,14 @@ use amphi_media::MediaTime;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Both ends of a connection; the peer reads from the second.
-async fn connection() -> (Arc<TcpStream>, TcpStream) {
+async fn connection() -> (Arc<Socket>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
     let (socket, _) = listener.accept().await.expect("a peer");
     // So small that a few batches fill it.
     SockRef::from(&socket).set_send_buffer_size(16_384).expect("allowed");
     SockRef::from(&peer).set_recv_buffer_size(16_384).expect("allowed");
-    (Arc::new(socket), peer)
+    (Arc::new(socket.into()), peer)
 }
 
 struct Channel {
@@ -69,7 +69,7 @@ impl Channel {
 }
 
 struct Viewer {
-    socket: Arc<TcpStream>,
+    socket: Arc<Socket>,
     player: Arc<RtmpPlayer>,
     reader: BatchReader,
     left: Vec<Bytes>,

@@ -64,6 +64,9 @@ impl ServerAddress {
         if !is_rtsp(&url) || url.host_str().is_none_or(str::is_empty) {
             return Err("to something that is no rtsp:// URL");
         }
+        if home.url.scheme() == "rtsps" && url.scheme() != "rtsps" {
+            return Err("from rtsps:// to rtsp://, where everything would be in the clear");
+        }
         let own = (!url.username().is_empty()).then(|| Credentials {
             username: percent::decode_lossy(url.username()),
             password: percent::decode_lossy(url.password().unwrap_or_default()),
@@ -83,7 +86,7 @@ fn parse(text: &str) -> Option<Url> {
 }
 
 fn is_rtsp(url: &Url) -> bool {
-    url.scheme() == "rtsp"
+    matches!(url.scheme(), "rtsp" | "rtsps")
 }
 
 fn without_credentials(url: &Url) -> Url {
@@ -132,12 +135,17 @@ mod tests {
             ("c", "rtsp://hall1:554/a/c", true),
             ("rtsp://hall2/c", "rtsp://hall2/c", false),
             ("rtsp://me:mine@hall2/c", "rtsp://hall2/c", true),
+            ("rtsps://hall1/c", "rtsps://hall1/c", true),
         ] {
             let moved = home.moved(&home, location).ok().unwrap();
             assert_eq!((moved.url.as_str(), moved.credentials.is_some()), (wanted, keeps), "{location}");
         }
-        for location in ["http://hall1/c", "rtsps://hall1/c", "file:///etc/passwd", "", "rtsp:///c"] {
+        for location in ["http://hall1/c", "file:///etc/passwd", "", "rtsp:///c"] {
             assert!(home.moved(&home, location).is_err(), "{location}");
         }
+        // What began inside TLS stays there.
+        let home = ServerAddress { url: url("rtsps://hall1/a"), ..home };
+        assert!(home.moved(&home, "rtsps://hall2/c").is_ok() && home.moved(&home, "/c").is_ok());
+        assert!(home.moved(&home, "rtsp://hall1/c").is_err());
     }
 }
