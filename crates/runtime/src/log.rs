@@ -45,7 +45,9 @@ const DEFAULT: &str = "amphi=info";
 
 /// The crates, and the modules that filters may name: `amphi::source` means `amphi_source`, `amphi::matrix` means
 /// `amphi_control::matrix`.
-const CRATES: [(&str, &[&str]); 15] = [
+const CRATES: [(&str, &[&str]); 17] = [
+    ("acme", &["acme"]),
+    ("tls", &["tls"]),
     ("access", &["access"]),
     ("admin", &["admin"]),
     ("config", &["config"]),
