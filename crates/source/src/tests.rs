@@ -449,9 +449,10 @@ async fn nobody_at_home_and_wrong_paths_are_told() {
 
 #[tokio::test]
 async fn a_publishing_source_and_a_bad_url_stay_idle() {
-    for (url, reason) in
-        [("", "waits for a publisher"), ("http://x/", "the URL cannot be used: it must begin with rtsp://")]
-    {
+    for (url, reason) in [
+        ("", "waits for a publisher"),
+        ("http://x/", "the URL cannot be used: it must begin with rtsp:// or rtsps://"),
+    ] {
         let mut rig = Rig::pull(url);
         let waiting = rig.status.wait_for(|status| status.reason == reason);
         let status = tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap().clone();
