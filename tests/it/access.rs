@@ -417,7 +417,7 @@ fn browser_players_go_on_when_their_grant_has_ended() {
     let minutes: Option<u32> = std::env::var("AMPHI_ACCESS_MINUTES").ok().and_then(|text| text.parse().ok());
     let (seconds, hls, dash, period): (_, &[&str], &[&str], _) = match minutes {
         Some(minutes) => (60 * minutes, &["hls.js", "flowplayer", "native"], &["dash.js", "shaka"], ""),
-        None => (66, &["flowplayer"], &["dash.js"], "[access]\ngrant_s = 30\n"),
+        None => (30, &["flowplayer"], &["dash.js"], "[access]\ngrant_s = 10\n"),
     };
     let (server, _nas) = served_with(period);
     eventually("the first cells are there", || {

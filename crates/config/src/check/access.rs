@@ -9,7 +9,7 @@ use super::server::is_http;
 use super::{Checker, Place, quoted};
 
 /// The periods that grants may have, in seconds: shorter ones are different for each viewer, longer ones are of use to others.
-const PERIOD_S: std::ops::RangeInclusive<u32> = 30..=3600;
+const PERIOD_S: std::ops::RangeInclusive<u32> = 10..=3600;
 
 /// Bytes that a secret of grants has at least: who has one grant could try secrets at leisure.
 pub(super) const SECRET_BYTES_MIN: usize = 16;
