@@ -39,6 +39,8 @@ pub(super) struct Certificates {
 struct Watched {
     certificates: Certificates,
     pairs: Vec<(Certificate, PairKeeper)>,
+    /// The configuration lists others, or in another order, than are shown.
+    is_listed_anew: bool,
     config: watch::Receiver<Arc<Config>>,
     clock: Arc<dyn WallClock>,
 }
@@ -65,8 +67,13 @@ impl Certificates {
             let config = config.borrow();
             (acme(&config)?, config.server.state_dir.clone())
         };
-        let mut watched =
-            Watched { certificates: self.clone(), pairs: Vec::new(), config, clock: Arc::clone(&clock) };
+        let mut watched = Watched {
+            certificates: self.clone(),
+            pairs: Vec::new(),
+            is_listed_anew: false,
+            config,
+            clock: Arc::clone(&clock),
+        };
         watched.configure();
         let contents = read_all(&watched.names());
         watched.judge(&contents);
@@ -114,6 +121,8 @@ impl Watched {
     /// Takes the pairs of the configuration in force; those that it had before keep what they show.
     fn configure(&mut self) {
         let config = Arc::clone(&self.config.borrow_and_update());
+        let is_same = self.pairs.iter().map(|(files, _)| files).eq(&config.tls.certificates);
+        self.is_listed_anew |= !is_same;
         let mut before = std::mem::take(&mut self.pairs);
         for files in &config.tls.certificates {
             let known = before.iter().position(|(known, _)| known == files);
@@ -139,11 +148,12 @@ impl Watched {
             }
             complaints.extend(keeper.complaint(now_s).map(|why| format!("{chain}: {why}")));
         }
-        if self.pairs.is_empty() {
+        let is_listed_anew = std::mem::take(&mut self.is_listed_anew);
+        if self.pairs.is_empty() && !is_listed_anew {
             // What ACME has got is not ours to judge.
             return;
         }
-        if !taken.is_empty() {
+        if !taken.is_empty() || is_listed_anew {
             let shown = self.pairs.iter().filter_map(|(_, keeper)| keeper.shown());
             self.certificates.store.show(shown);
         }

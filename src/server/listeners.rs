@@ -123,7 +123,7 @@ impl OpenPorts {
         let control = [
             (self.wowza_rest, wowza::router(wowza_port::state(shared, &delivery)), None),
             (self.wowza_counts, wowza::counts::router(wowza_port::state(shared, &delivery)), None),
-            (self.admin, admin, shared.config.borrow().server.admin_tls.then(|| tls.clone())),
+            (self.admin, admin, shared.config.borrow().server.admin_tls.then(|| tls.apart())),
         ];
         for (port, router, tls) in control {
             if let Some(port) = port {

@@ -2,6 +2,8 @@
 
 use amphi_tls::Identity;
 
+/// The pause after a success, at least.
+const LEAST_S: i64 = 3600;
 /// The pause after the first failure; it doubles with each.
 const PAUSE_S: i64 = 60;
 /// The longest pause. Authorities allow few failures an hour.
@@ -20,6 +22,11 @@ impl RenewalPlan {
     /// A certificate is shown from now on.
     pub(super) fn has(&mut self, identity: &Identity) {
         *self = Self { renew_at_s: Some(identity.renew_at_s()), ..Self::default() };
+    }
+
+    /// One has been had: the next is asked for in an hour at the earliest, however soon this one ends.
+    pub(super) fn had(&mut self, now_s: i64) {
+        self.renew_at_s = self.renew_at_s.map(|at| at.max(now_s.saturating_add(LEAST_S)));
     }
 
     pub(super) fn failed(&mut self, now_s: i64) {
@@ -66,5 +73,7 @@ mod tests {
         let (begins, ends) = identity.span_s();
         assert_eq!(plan.wait_s(begins), (ends - begins) - (ends - begins) / 3);
         assert!(plan.wait_s(ends) < 0);
+        plan.had(ends);
+        assert_eq!(plan.wait_s(ends), LEAST_S);
     }
 }

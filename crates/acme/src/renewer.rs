@@ -69,6 +69,7 @@ impl Renewer {
             match ordered {
                 Ok(identity) => {
                     self.show(identity);
+                    self.plan.had(self.now_s());
                     self.note.clear();
                 }
                 Err(fault) => {

@@ -102,7 +102,11 @@ pub(super) async fn flush(stream: &Socket, pace: &mut Pace) -> io::Result<()> {
     loop {
         match stream.try_flush() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => room(stream, pace).await?,
-            flushed => return flushed,
+            flushed => {
+                // From now on it is not the peer that is waited for.
+                pace.wrote(0, Instant::now);
+                return flushed;
+            }
         }
     }
 }

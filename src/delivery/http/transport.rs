@@ -89,8 +89,11 @@ impl TlsTelling {
 
     fn field(&self) -> Option<(HeaderName, HeaderValue)> {
         let Self { policy: TlsPolicy { hsts_s, .. }, is_secure } = self;
+        if !is_secure || *hsts_s == 0 {
+            return None;
+        }
         let value = HeaderValue::try_from(format!("max-age={hsts_s}")).ok()?;
-        (*is_secure && *hsts_s > 0).then_some((STRICT_TRANSPORT_SECURITY, value))
+        Some((STRICT_TRANSPORT_SECURITY, value))
     }
 
     /// Adds what all answers have inside TLS (RFC 6797 §7.2: only there).

@@ -100,6 +100,8 @@ impl RtmpConnection {
     pub(super) async fn farewell(&mut self) {
         let last_words = async {
             self.flush().await.ok()?;
+            // What waits encrypted.
+            self.stream.flushed().await.ok()?;
             self.stream.shut_down().ok()?;
             let (mut dropped, mut buffer) = (0, vec![0; READ]);
             while dropped < FAREWELL_MAX {

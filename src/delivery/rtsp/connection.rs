@@ -245,6 +245,10 @@ impl RtspConnection {
         track: usize,
         transport: Transport,
     ) -> Result<(), Refusal> {
+        if self.socket.is_secure() && matches!(transport, Transport::Udp { .. }) {
+            // Who asks inside TLS is not answered in the clear.
+            return Err(Refusal::Transport);
+        }
         if self.playable.as_ref().is_none_or(|(known, _)| known.path != target.path) {
             let (playable, right) = self.port.find(&target, self.peer).await?;
             self.playable = Some((target, playable));

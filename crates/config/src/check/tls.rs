@@ -28,6 +28,11 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     if tls.redirect && server.https_listen.is_empty() {
         checker.fault(&table.key("redirect"), "tls: redirect needs server.https_listen");
     }
+    if tls.redirect && !server.trusted_proxies.is_empty() {
+        let message = "tls: redirect: a proxy on another machine that has seen to TLS itself is sent round and round; \
+                       let it ask https_listen";
+        checker.warning(&table.key("redirect"), message);
+    }
     if tls.hsts_s > 0 && server.https_listen.is_empty() {
         checker.warning(&table.key("hsts_s"), "tls: hsts_s does nothing without server.https_listen");
     }

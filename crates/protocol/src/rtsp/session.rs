@@ -89,6 +89,8 @@ pub enum Refusal {
     NotReady,
     /// 415: it cannot be carried in RTP.
     Media,
+    /// 461: not over this transport.
+    Transport,
     /// 457: there is nothing at that time.
     Range,
     /// 500: the server is at fault.
@@ -404,6 +406,7 @@ impl RtspSession {
             Refusal::Forbidden => respond(StatusCode::Forbidden, &cseq),
             Refusal::NotReady => respond(StatusCode::ServiceUnavailable, &cseq).header(RETRY_AFTER, "1"),
             Refusal::Media => respond(StatusCode::UnsupportedMediaType, &cseq),
+            Refusal::Transport => respond(StatusCode::UnsupportedTransport, &cseq),
             Refusal::Range => respond(StatusCode::InvalidRange, &cseq),
             Refusal::Internal => respond(StatusCode::InternalServerError, &cseq),
         };

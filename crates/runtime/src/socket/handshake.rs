@@ -13,7 +13,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::{Session, Socket};
 
-/// How long a handshake may take, waiting for its turn included.
+/// How long a peer may take to begin a handshake, and then to end it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Handshakes that are computed or waited for at a time; others wait for their turn. Each is a few hundred microseconds of a
 /// core, and some ten kilobytes.
@@ -40,6 +40,12 @@ impl Handshakes {
         Self { acceptor: TlsAcceptor::from(config), turns, patience: PATIENCE }
     }
 
+    /// The same with turns of its own: a crowd at another port does not keep its peers waiting.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), ..self.clone() }
+    }
+
     /// The same, with so much time for each.
     #[must_use]
     pub fn within(self, patience: Duration) -> Self {
@@ -49,11 +55,11 @@ impl Handshakes {
     /// Waits for the peer's handshake. An error: the peer speaks no TLS that we do, does not trust us, or is too slow.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<Socket> {
         stream.set_nodelay(true)?;
-        let shaken = async {
-            let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
-            // On the heap: a handshake's buffers are no part of what a connection needs later.
-            Box::pin(self.acceptor.accept(stream)).await
-        };
+        // Who says nothing takes no turn, and who waits for one loses no time.
+        timeout(self.patience, stream.readable()).await??;
+        let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
+        // On the heap: a handshake's buffers are no part of what a connection needs later.
+        let shaken = Box::pin(self.acceptor.accept(stream));
         let (tcp, connection) = timeout(self.patience, shaken).await??.into_inner();
         Ok(Socket::secured(tcp, Session::new(connection.into())))
     }
