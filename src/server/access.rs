@@ -214,7 +214,11 @@ impl AccessKeeper {
                             return std::future::pending().await;
                         }
                     }
-                    () = tokio::time::sleep(LOOK) => {}
+                    () = tokio::time::sleep(LOOK) => {
+                        let book = self.book.clone();
+                        // It fails only if it panics; then the next look tries again.
+                        let _ = tokio::task::spawn_blocking(move || book.save_again()).await;
+                    }
                     () = &mut fetching => {}
                 }
             }

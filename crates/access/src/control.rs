@@ -160,12 +160,13 @@ impl AccessControl {
     }
 
     /// Whether who plays with a grant that has ended goes on: for no longer than the configuration says, and not beyond the end
-    /// of the lecture that was on, or came next, when the grant was made.
+    /// of the lecture that was on, or came next, when the grant was made. One that ended in the period of the grant does not count: a
+    /// viewer may have come after it, for the next.
     fn goes_on(&self, grant: Grant, visit: &Visit<'_>) -> bool {
         let late = visit.now.duration_since(grant.until);
         let is_over = visit
             .lecture_ended
-            .is_some_and(|end| end > grant.since && visit.now.duration_since(end) > LAST_CELLS);
+            .is_some_and(|end| end > grant.made_by && visit.now.duration_since(end) > LAST_CELLS);
         late <= self.goes_on && !is_over
     }
 

@@ -64,8 +64,8 @@ pub struct Grant {
     pub group: GrantGroup,
     /// Until when it is good whatever happens.
     pub until: Timestamp,
-    /// When it was made, or up to one period before.
-    pub since: Timestamp,
+    /// When it was made at the latest; at the earliest, one period before.
+    pub made_by: Timestamp,
 }
 
 /// Makes and checks grants.
@@ -115,8 +115,8 @@ impl Grants {
             return Err(Refusal::Signature);
         }
         let at = |second| Timestamp::from_second(second).map_err(|_| Refusal::Malformed);
-        let (until, since) = (at(until_s)?, at(until_s - 2 * self.period_s)?);
-        Ok(Grant { group: GrantGroup(group as u16), until, since })
+        let (until, made_by) = (at(until_s)?, at(until_s - self.period_s)?);
+        Ok(Grant { group: GrantGroup(group as u16), until, made_by })
     }
 
     fn tag(&self, scope: &str, claim: &[u8], into: &mut [u8; TAG_DIGITS]) {
@@ -164,7 +164,7 @@ mod tests {
         assert_ne!(first, grants.mint("Live_PAES", GrantGroup::of("campus"), at(1_795_000_200)));
         assert_eq!(first.len(), GRANT_BYTES);
         let read = grants.check("Live_PAES", &first).expect("it is right");
-        assert_eq!((read.group, read.until, read.since), (moodle, at(1_795_000_800), at(1_795_000_200)));
+        assert_eq!((read.group, read.until, read.made_by), (moodle, at(1_795_000_800), at(1_795_000_500)));
         assert_eq!(grants.check("Live_L2", &first), Err(Refusal::Signature));
         assert_eq!(Grants::new(b"other", 300).check("Live_PAES", &first), Err(Refusal::Signature));
     }

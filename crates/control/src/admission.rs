@@ -1,11 +1,12 @@
 //! What is kept about who may watch: the secret of grants, and what people have revoked.
 //!
-//! Contract: [`AdmissionBook::open`] at start; [`AdmissionBook::current`] is what holds now, in a `watch`. Every change is saved before
-//! it is told; one that cannot be saved holds all the same, and [`AdmissionBook::unsaved`] says so until it can be.
+//! Contract: [`AdmissionBook::open`] at start; [`AdmissionBook::current`] is what holds now, in a `watch`. Every change holds
+//! at once and is saved; while one cannot be, [`AdmissionBook::unsaved`] says so: call [`AdmissionBook::save_again`] now and then.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use amphi_access::Revocations;
@@ -38,6 +39,7 @@ pub struct AdmissionBook {
     current: Arc<watch::Sender<Arc<Revocations>>>,
     file: Arc<Mutex<StateFile>>,
     unsaved: Arc<Note>,
+    is_saved: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for AdmissionBook {
@@ -50,18 +52,19 @@ impl AdmissionBook {
     /// Reads what was kept in `directory`; at the first start a secret is made. Blocks. Fails if there is no randomness.
     pub fn open(directory: &Path) -> io::Result<Self> {
         let file = StateFile::new(directory, "access.json");
-        let mut saved = match file.load() {
-            Ok(Some(bytes)) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                let aside = file.set_aside();
-                error!(%error, aside, "what was kept about access is damaged: nothing is revoked, viewers' grants end");
-                Saved::default()
-            }),
-            Ok(None) => Saved::default(),
-            Err(error) => {
-                error!(path = %file.path().display(), %error, "what was kept about access cannot be read: nothing is revoked");
-                Saved::default()
-            }
-        };
+        let read = file.load().and_then(|bytes| match bytes {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
+            None => Ok(Saved::default()),
+        });
+        let mut damage = None;
+        let mut saved = read.unwrap_or_else(|error| {
+            // Kept for people: what is saved from now on does not have it.
+            let aside = file.set_aside();
+            error!(path = %file.path().display(), %error, aside, "what was kept about access cannot be read");
+            damage =
+                Some(format!("access.json cannot be read ({error}; {aside}): revoke again what was revoked"));
+            Saved::default()
+        });
         let known = decoded(&saved.grant_secret).filter(|secret| secret.len() == SECRET_BYTES);
         let secret: Arc<[u8]> = if let Some(secret) = known {
             secret.into()
@@ -80,8 +83,12 @@ impl AdmissionBook {
             current: Arc::new(watch::Sender::new(Arc::new(revoked))),
             file: Arc::new(Mutex::new(file)),
             unsaved: Arc::default(),
+            is_saved: Arc::default(),
         };
         book.save();
+        if let Some(damage) = damage {
+            book.unsaved.set(&damage);
+        }
         Ok(book)
     }
 
@@ -98,6 +105,13 @@ impl AdmissionBook {
     /// Why the last change could not be saved, as long as it could not.
     pub fn unsaved(&self) -> Arc<Note> {
         Arc::clone(&self.unsaved)
+    }
+
+    /// Tries again what could not be saved. Blocks.
+    pub fn save_again(&self) {
+        if !self.is_saved.load(Ordering::Relaxed) {
+            self.save();
+        }
     }
 
     /// Lets a key open nothing any more, or again. `false` if that is so already. Blocks.
@@ -136,7 +150,9 @@ impl AdmissionBook {
             revoked_grants: revoked.grants.clone(),
         };
         let saved = serde_json::to_vec_pretty(&saved).map_err(io::Error::other);
-        match saved.and_then(|bytes| file.save(&bytes)) {
+        let saved = saved.and_then(|bytes| file.save(&bytes));
+        self.is_saved.store(saved.is_ok(), Ordering::Relaxed);
+        match saved {
             Ok(()) => self.unsaved.clear(),
             Err(error) => {
                 warn!(path = %file.path().display(), %error, "what is revoked cannot be saved; it holds until the next start");
@@ -185,5 +201,21 @@ mod tests {
         let book = AdmissionBook::open(home.path()).expect("random numbers");
         assert_eq!(**book.current().borrow(), Revocations::default());
         assert!(home.path().join("access.json.corrupt").exists());
+        assert!(book.unsaved().get().is_some_and(|why| why.contains("revoke again")), "it is an alarm");
+    }
+
+    #[test]
+    fn what_could_not_be_saved_is_saved_when_it_can_be() {
+        let home = tempfile::tempdir().expect("a directory");
+        let state = home.path().join("state");
+        let book = AdmissionBook::open(&state).expect("random numbers");
+        std::fs::remove_dir_all(&state).expect("removed");
+        std::fs::write(&state, "in the way").expect("written");
+        assert!(book.revoke_key("moodle", true));
+        assert!(book.unsaved().get().is_some() && book.current().borrow().keys.contains("moodle"));
+        std::fs::remove_file(&state).expect("removed");
+        book.save_again();
+        assert_eq!(book.unsaved().get(), None);
+        assert_eq!(*AdmissionBook::open(&state).expect("it").current().borrow(), *book.current().borrow());
     }
 }

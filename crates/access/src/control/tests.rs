@@ -108,6 +108,8 @@ fn who_plays_goes_on_until_the_end_of_the_lecture() {
     assert_eq!(onward(5000, Some(4900)), Ok(Admission::Carried), "the last cells");
     assert_eq!(onward(5100, Some(4900)), Err(Refusal::Expired));
     assert_eq!(onward(400, Some(200)), Ok(Admission::Carried), "the grant itself has not ended");
+    assert_eq!(onward(5000, Some(299)), Ok(Admission::Carried), "who came after it waits for the next");
+    assert_eq!(onward(5000, Some(301)), Err(Refusal::Expired));
     assert_eq!(onward(600 + 12 * 3600, None), Ok(Admission::Carried));
     assert_eq!(onward(601 + 12 * 3600, None), Err(Refusal::Expired));
     // A right that is shown again opens it anew.
